@@ -1,0 +1,30 @@
+/** `npm run build`: writes dist/pause for this machine, or dist/NAME/pause with `-- --target NAME`. */
+import { stat } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { defineCommand, runMain } from "citty";
+import { compile, isStale, ROOT } from "./compile.ts";
+import { hostPlatform, platformNamed } from "./platforms.ts";
+import { fail, progress } from "./report.ts";
+
+await runMain(
+  defineCommand({
+    meta: { name: "npm run build --", description: "Compile src/ into one executable" },
+    args: {
+      target: { type: "string", description: "linux-amd64 or linux-arm64 (default: this machine)" },
+      "if-stale": { type: "boolean", description: "Do nothing if the executable is newer than its sources" },
+    },
+    async run({ args }) {
+      try {
+        const platform = args.target === undefined ? hostPlatform() : platformNamed(args.target);
+        const path = join(ROOT, "dist", args.target === undefined ? "" : platform.name, "pause");
+        if (args["if-stale"] && !(await isStale(path))) return;
+        progress(`compiling for ${platform.name}`);
+        await compile(platform, path);
+        progress("");
+        console.log(`${relative(process.cwd(), path)}: ${(await stat(path)).size} bytes`);
+      } catch (error) {
+        fail(error);
+      }
+    },
+  }),
+);

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Every static check: format and lint (Biome), types (tsc), shell (shellcheck).
+set -eu
+cd "$(dirname "$0")/.."
+biome check --error-on-warnings .
+tsc --noEmit
+if command -v shellcheck >/dev/null 2>&1; then
+  shellcheck scripts/*.sh .ci/run
+elif [ -n "${CI:-}" ]; then
+  echo "error: shellcheck is not installed" >&2
+  exit 1
+else
+  echo "shellcheck is not installed: the shell scripts were not checked" >&2
+fi

@@ -1,0 +1,62 @@
+/** Compiles src/ and the runtime into the one executable. */
+import { chmod, mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Glob } from "bun";
+import type { Platform } from "./platforms.ts";
+import { InputError, messageOf } from "./report.ts";
+import { runtimeFor } from "./runtime.ts";
+
+/** The project's folder. */
+export const ROOT = join(import.meta.dir, "..");
+
+/** What the executable depends on, relative to the project's folder. */
+const INPUTS = new Glob("{src/*.ts,scripts/{compile,platforms,runtime}.ts,package.json,package-lock.json}");
+
+/** Whether `path` is missing or older than anything it is made from. */
+export async function isStale(path: string): Promise<boolean> {
+  const built = await stat(path).catch(() => undefined);
+  if (!built) return true;
+  for await (const input of INPUTS.scan({ cwd: ROOT, absolute: true })) {
+    if ((await stat(input)).mtimeMs > built.mtimeMs) return true;
+  }
+  return false;
+}
+
+/**
+ * Writes the executable for `platform` to `path`, by way of a temporary folder beside it, so that `path` is
+ * the old file or the new one and never half of either.
+ *
+ * Throws an InputError if the runtime cannot be had, the sources do not compile or the folder cannot be written.
+ */
+export async function compile(platform: Platform, path: string): Promise<void> {
+  const executablePath = await runtimeFor(platform);
+  await mkdir(dirname(path), { recursive: true });
+  const folder = await mkdtemp(join(dirname(path), ".build-"));
+  try {
+    // The name goes into the executable: always the same one.
+    const outfile = join(folder, "pause");
+    await Bun.build({
+      entrypoints: [join(ROOT, "src", "main.ts")],
+      target: "bun",
+      minify: true,
+      // Bytecode is read in place; source would be parsed on every node at every start. It asks for CommonJS.
+      bytecode: true,
+      format: "cjs",
+      compile: {
+        target: platform.compileTarget,
+        executablePath,
+        outfile,
+        autoloadDotenv: false,
+        autoloadBunfig: false,
+        autoloadTsconfig: false,
+        autoloadPackageJson: false,
+      },
+    }).catch((error: unknown) => {
+      throw new InputError(`src/ does not compile: ${messageOf(error)}`);
+    });
+    await chmod(outfile, 0o755);
+    await rename(outfile, path);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

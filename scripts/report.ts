@@ -1,0 +1,23 @@
+/** How the scripts speak: progress on a terminal only, and one clear line when something is wrong. */
+
+/** Something the caller can mend: bad input, a missing file, a refused write. Shown as one line, without a stack. */
+export class InputError extends Error {}
+
+/** Shows what is being done, on a terminal only; each call replaces the line before. An empty text clears it. */
+export function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+/** The message of anything thrown, on one line. */
+export function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, "; ");
+}
+
+/** Says what failed in one line on standard error and ends the process with status 1. Only an unforeseen error brings its stack along. */
+export function fail(error: unknown): never {
+  progress("");
+  const foreseen = error instanceof InputError || (error instanceof Error && "code" in error);
+  process.stderr.write(`error: ${messageOf(error)}\n`);
+  if (!foreseen && error instanceof Error && error.stack) process.stderr.write(`${error.stack}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,32 @@
+/** What `--help`, `-h` and `--version` do, by citty. */
+import { stripVTControlCharacters } from "node:util";
+import { defineCommand, renderUsage, runCommand } from "citty";
+import { description, version } from "../package.json";
+import { exit, STDOUT, write } from "./libc.ts";
+
+const command = defineCommand({
+  meta: { name: "pause", version, description },
+  args: {
+    version: { type: "boolean", alias: "v", description: "Print name and version and exit (-v and -V: anywhere)" },
+    help: { type: "boolean", alias: "h", description: "Print this help and exit" },
+  },
+  async run({ args, cmd }) {
+    if (args.help) {
+      // Citty colours by the environment alone, even into a pipe: plain text is the same everywhere.
+      write(STDOUT, `${stripVTControlCharacters(await renderUsage(cmd))}\n`);
+      exit(0);
+    }
+    if (args.version) {
+      write(STDOUT, `pause.ts ${version}\n`);
+      exit(0);
+    }
+  },
+});
+
+/**
+ * Prints the help or the version and exits 0 if `args` ask for it.
+ * Returns if they do not: `-- --help` is an operand like any other.
+ */
+export async function usage(args: readonly string[]): Promise<void> {
+  await runCommand(command, { rawArgs: [...args] });
+}

@@ -1,0 +1,60 @@
+/** At rest: one thread, asleep in the kernel, nothing but what the contract shows in /proc. */
+import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
+import { status } from "../scripts/proc.ts";
+import { NAMESPACE, OURS, startReady } from "./subject.ts";
+
+/** Context switches of every thread, by its ID. */
+function switches(pid: number): Record<string, unknown> {
+  return Object.fromEntries(
+    readdirSync(`/proc/${pid}/task`).map((thread) => {
+      const now = status(Number(thread));
+      return [thread, [now?.["voluntary_ctxt_switches"], now?.["nonvoluntary_ctxt_switches"]]];
+    }),
+  );
+}
+
+describe("at rest", () => {
+  for (const pidOne of [true, false]) {
+    const missing = pidOne && !NAMESPACE ? ` (skipped: ${NO_PID_NAMESPACE})` : "";
+    const who = pidOne ? "PID 1" : "another PID";
+
+    test.skipIf(missing !== "")(
+      `${who} shows the contract's masks, one thread and little memory${missing}`,
+      async () => {
+        const subject = await startReady({ program: OURS }, { pidOne });
+        try {
+          const now = status(subject.pid);
+          expect(now).toMatchObject({
+            Name: "pause",
+            Threads: "1",
+            SigBlk: "0000000000000000",
+            SigIgn: "0000000000000000",
+            SigCgt: "0000000000014002",
+          });
+          expect(Number.parseInt(now?.["RssAnon"] ?? "", 10)).toBeLessThanOrEqual(2000);
+        } finally {
+          await subject.kill();
+        }
+      },
+    );
+
+    test.skipIf(missing !== "").concurrent(
+      `${who} is not woken once in 60 s${missing}`,
+      async () => {
+        const subject = await startReady({ program: OURS }, { pidOne });
+        try {
+          await Bun.sleep(1000);
+          const before = switches(subject.pid);
+          expect(Object.keys(before)).toHaveLength(1);
+          await Bun.sleep(60_000);
+          expect(switches(subject.pid)).toEqual(before);
+        } finally {
+          await subject.kill();
+        }
+      },
+      90_000,
+    );
+  }
+});

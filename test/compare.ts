@@ -2,8 +2,8 @@
 import { expect, test } from "bun:test";
 import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
 import { isReady, status, until } from "../scripts/proc.ts";
+import { NO_REFERENCE, REFERENCE } from "../scripts/reference.ts";
 import type { Launch } from "./launch.ts";
-import { NO_REFERENCE, REFERENCE } from "./reference.ts";
 import { NAMESPACE, OURS, type Outcome, start } from "./subject.ts";
 
 /** A case: everything of the launch but the program, and where it runs. */

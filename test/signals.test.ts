@@ -1,8 +1,8 @@
 /** Every signal, sent to ours and to the C reference: the same must become of both. */
 import { expect, test } from "bun:test";
 import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
+import { NO_REFERENCE, REFERENCE } from "../scripts/reference.ts";
 import { RUNTIME_SIGNALS } from "../src/signals.ts";
-import { NO_REFERENCE, REFERENCE } from "./reference.ts";
 import { NAMESPACE, OURS, type Subject, settled, startReady } from "./subject.ts";
 
 /** 1 to 64 without KILL and STOP, which no process can influence, and 32 and 33, which glibc keeps for itself. */

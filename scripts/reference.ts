@@ -1,4 +1,4 @@
-/** Compiles the C reference, the oracle of the differential tests. */
+/** Compiles the C reference, the oracle of the differential tests and the yardstick of the bench. */
 import { chmodSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ function compileReference(): string | undefined {
   const folder = mkdtempSync(join(tmpdir(), "pause-reference-"));
   chmodSync(folder, 0o755); // Some cases run as another user.
   const path = join(folder, "pause");
-  const source = join(import.meta.dir, "reference", "pause.c");
+  const source = join(import.meta.dir, "..", "test", "reference", "pause.c");
   const flags = ["-O2", "-Wall", "-Wextra", "-Werror", `-DVERSION="pause.ts ${version}"`];
   const { exitCode, stderr } = Bun.spawnSync([cc, ...flags, "-o", path, source]);
   if (exitCode !== 0) throw new Error(`the reference does not compile: ${stderr}`);

@@ -1,0 +1,42 @@
+/** The scripts a newcomer runs: what they show, and one clear line when something is wrong. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
+import { NAMESPACE } from "./subject.ts";
+
+/** Runs a script with Bun in a pipe, as `npm run` does. */
+function run(script: string, args: readonly string[] = [], env: Record<string, string | undefined> = process.env) {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(
+    [process.execPath, join(import.meta.dir, "..", "scripts", script), ...args],
+    { env },
+  );
+  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
+}
+
+test.skipIf(!NAMESPACE)(`start shows every step${NAMESPACE ? "" : ` (skipped: ${NO_PID_NAMESPACE})`}`, () => {
+  const { exitCode, stdout, stderr } = run("start.ts");
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+  for (const fact of [
+    /NSpid \d+ 1 /,
+    /SigBlk 0{16}, SigCgt 0{11}14002/,
+    /orphan is made +PID \d+/,
+    /no child left, no zombie/,
+    /exit 0, "Shutting down, got signal: Terminated"/,
+  ]) {
+    expect(stdout).toMatch(fact);
+  }
+});
+
+test("start says plainly when no PID namespace can be made", () => {
+  const { exitCode, stdout, stderr } = run("start.ts", [], { PATH: "/nonexistent" });
+  expect({ exitCode, stdout, stderr }).toEqual({ exitCode: 1, stdout: "", stderr: `error: ${NO_PID_NAMESPACE}\n` });
+});
+
+test.each([
+  ["build.ts", ["--target", "linux-mips"], /^error: unknown platform "linux-mips": .*linux-amd64, linux-arm64\n$/],
+  ["bench.ts", ["--rounds", "many"], /^error: --rounds many: .*\n$/],
+])("%s %p is refused in one line", (script, args, line) => {
+  const { exitCode, stdout, stderr } = run(script, args);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+  expect(stderr).toMatch(line);
+});

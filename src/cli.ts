@@ -1,6 +1,6 @@
 /** The command line: what happens when there are arguments. Never loaded in a pod that has none. */
 import { version } from "../package.json";
-import { exit, STDOUT, write } from "./libc.ts";
+import { exitNow, STDOUT, write } from "./libc.ts";
 
 /** The arguments that are citty's business. */
 const USAGE = new Set(["--help", "-h", "--version"]);
@@ -15,7 +15,7 @@ const USAGE = new Set(["--help", "-h", "--version"]);
 export async function cli(args: readonly string[], start: () => never): Promise<void> {
   if (args.some((arg) => arg.toLowerCase() === "-v")) {
     write(STDOUT, `pause.ts ${version}\n`);
-    exit(0);
+    exitNow(0);
   }
   if (args.some((arg) => USAGE.has(arg))) {
     const { usage } = await import("./usage.ts");

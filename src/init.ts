@@ -1,11 +1,18 @@
 /** The init loop: what PID 1 of a pod does until it is told to stop. */
-import { JSCallback, type Pointer } from "bun:ffi";
+import { Block } from "./block.ts";
+import { giveBack } from "./footprint.ts";
 import {
-  exit,
+  addressOf,
+  atExit,
+  exitNow,
   getpid,
-  psignal,
-  reapOne,
+  isDefault,
+  onExit,
+  raise,
+  reapAll,
   SA_NOCLDSTOP,
+  SA_NOCLDWAIT,
+  SA_RESETHAND,
   SIGCHLD,
   SIGINT,
   SIGTERM,
@@ -15,55 +22,66 @@ import {
   sigsuspend,
   write,
 } from "./libc.ts";
+import { type Call, leave } from "./native.ts";
 import { HANDLED } from "./signals.ts";
 
-/** Whether a handler ran in the last wait. All that the handlers share with the loop. */
-let woken = false;
+const TERMINATED = "Error: infinite loop terminated\n";
 
-/** Handler of SIGINT and SIGTERM: says which it was and ends the process with status 0. */
-function sigdown(signal: number): void {
-  psignal(signal, "Shutting down, got signal");
-  exit(0);
-}
-
-/** Handler of SIGCHLD: reaps until no dead child is left, for one SIGCHLD may stand for many. */
-function sigreap(): void {
-  woken = true;
-  while (reapOne() > 0);
-}
-
-/** Makes `handler` callable from C as a `void (*)(int)`. Module constants below keep it alive. */
-function callback(handler: (signal: number) => void): JSCallback & { readonly ptr: Pointer } {
-  return new JSCallback(handler, { args: ["i32"], returns: "void" }) as JSCallback & { readonly ptr: Pointer };
+/**
+ * What SIGINT and SIGTERM do, as libc does it: their handler is exit(3), which gets the signal's number as its
+ * status and hands it to the exit handlers, the last one first: psignal(3) says which signal it was, _exit(2) ends
+ * the process with 0.
+ */
+function sigdown(block: Block): void {
+  atExit(addressOf("_exit"), 0);
+  onExit(addressOf("psignal"), block.placeText("Shutting down, got signal"));
 }
 
 /**
- * Warns when not PID 1, installs the handlers, reaps what died before, and sleeps.
+ * Whether the kernel lets this process wait: a SIGCHLD of its own must reach the handler, which is installed for one
+ * call only. Where a filter refuses sigsuspend(2) the loop would otherwise spin for ever.
+ */
+function canWait(): boolean {
+  const others = new Uint32Array(32);
+  others[0] = ~(1 << (SIGCHLD - 1));
+  raise(SIGCHLD);
+  sigsuspend(others);
+  return isDefault(SIGCHLD);
+}
+
+/**
+ * Warns when not PID 1, installs the handlers, reaps what died before, gives JavaScript's memory back and sleeps.
  *
- * The caller has blocked the handled signals. They are let in only inside sigsuspend(2), a native call from
- * this very thread, so a handler is a synchronous callback and never interrupts JavaScript.
+ * The caller has blocked the handled signals. From here on JavaScript is never entered again: handlers and wait
+ * are functions of libc. lfind(3) calls sigsuspend(2) with its key, the mask to sleep with, for each of 2^64 - 1
+ * elements of 0 bytes, until it returns 0, which it never does. Nowhere else are the signals let in.
  *
  * @param inherited the mask to sleep with
  * @returns never; the process ends with 0 after SIGINT or SIGTERM, 1, 2 or 3 when the action of SIGINT, SIGTERM or
- *   SIGCHLD is refused, 42 when the kernel refuses the wait
+ *   SIGCHLD is refused, 42 when the wait is refused or ends
  */
 export function init(inherited: SignalSet): never {
   if (getpid() !== 1) write(STDERR, "Warning: pause should be the first process\n");
 
-  const down = callback(sigdown);
-  if (sigaction(SIGINT, down.ptr, HANDLED) < 0) exit(1);
-  if (sigaction(SIGTERM, down.ptr, HANDLED) < 0) exit(2);
-  const reap = callback(sigreap);
-  if (sigaction(SIGCHLD, reap.ptr, HANDLED, SA_NOCLDSTOP) < 0) exit(3);
+  const block = new Block();
+  sigdown(block);
+  const exit = addressOf("exit");
+  if (sigaction(SIGINT, exit, HANDLED) < 0) exitNow(1);
+  if (sigaction(SIGTERM, exit, HANDLED) < 0) exitNow(2);
+  // abs(3) takes a number and does nothing with it but return.
+  const nothing = addressOf("abs");
+  if (sigaction(SIGCHLD, nothing, HANDLED, SA_NOCLDSTOP | SA_RESETHAND) < 0) exitNow(3);
+  if (!canWait()) {
+    write(STDERR, TERMINATED);
+    exitNow(42);
+  }
+  // From here on the kernel reaps whatever dies; what has died before is reaped here.
+  if (sigaction(SIGCHLD, nothing, HANDLED, SA_NOCLDSTOP | SA_NOCLDWAIT) < 0) exitNow(3);
+  reapAll();
 
-  // A child that died before its SIGCHLD was held back left no signal behind.
-  sigreap();
-
-  // sigsuspend(2) comes back only after a handler ran; if none did, it was refused and would be for ever.
-  do {
-    woken = false;
-    sigsuspend(inherited);
-  } while (woken);
-  write(STDERR, "Error: infinite loop terminated\n");
-  exit(42);
+  const mask = block.place(inherited);
+  const forEver = block.place(new Uint32Array([~0, ~0]));
+  const wait: Call = [addressOf("lfind"), mask, 0, forEver, 0, addressOf("sigsuspend")];
+  const terminated: Call = [addressOf("write"), STDERR, block.placeText(TERMINATED), TERMINATED.length];
+  leave(block, [...giveBack(block), wait, terminated, [addressOf("_exit"), 42]], wait);
 }

@@ -1,10 +1,10 @@
 /**
- * The binding to libc: every C function the container calls, and the layouts of what they take.
+ * The binding to libc: every C function that JavaScript calls, and the layouts of what they take.
  *
  * The values and layouts are those of Linux with glibc on x86-64 and on arm64, where they are the same
  * (asm-generic/signal.h, bits/sigaction.h, bits/types/__sigset_t.h); both machines are little-endian.
  */
-import { dlopen, type Pointer } from "bun:ffi";
+import { dlopen, read } from "bun:ffi";
 
 /** Interrupt from the keyboard: signal(7). */
 export const SIGINT = 2;
@@ -15,27 +15,47 @@ export const SIGCHLD = 17;
 
 /** The default disposition, a null handler: bits/signum-generic.h. */
 export const SIG_DFL = 0;
-/** sigprocmask(2): add the set to the blocked signals (bits/sigaction.h). */
-export const SIG_BLOCK = 0;
 /** sigaction(2): no SIGCHLD for a child that stops or continues (bits/sigaction.h). */
 export const SA_NOCLDSTOP = 1;
-/** waitpid(2): return at once when no child has died (bits/waitflags.h). */
-export const WNOHANG = 1;
+/** sigaction(2): the kernel reaps children itself as they die (bits/sigaction.h). */
+export const SA_NOCLDWAIT = 2;
+/** sigaction(2): back to the default action once the handler is called (bits/sigaction.h). */
+export const SA_RESETHAND = 0x80000000;
+/** madvise(2): give the pages back; they read as zero from then on (bits/mman-linux.h). */
+export const MADV_DONTNEED = 4;
 
 /** File descriptor of standard output: stdin(3). */
 export const STDOUT = 1;
 /** File descriptor of standard error: stdin(3). */
 export const STDERR = 2;
 
+/** sigprocmask(2): add the set to the blocked signals (bits/sigaction.h). */
+const SIG_BLOCK = 0;
+/** waitpid(2): return at once when no child has died (bits/waitflags.h). */
+const WNOHANG = 1;
+
+/** An address in this process, a whole number below 2^48; 0 is NULL. */
+export type Address = number;
+
 const { symbols } = dlopen("libc.so.6", {
-  sigprocmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  __cxa_atexit: { args: ["u64", "u64", "ptr"], returns: "i32" },
+  _exit: { args: ["i32"], returns: "void" },
+  dladdr: { args: ["u64", "ptr"], returns: "i32" },
+  dlsym: { args: ["ptr", "cstring"], returns: "ptr" },
+  exit: { args: ["i32"], returns: "void" },
+  getcontext: { args: ["u64"], returns: "i32" },
+  getpagesize: { args: [], returns: "i32" },
+  getpid: { args: [], returns: "i32" },
+  makecontext: { args: ["u64", "u64", "i32", "u64", "u64", "u64", "u64", "u64"], returns: "void" },
+  on_exit: { args: ["u64", "u64"], returns: "i32" },
+  pthread_self: { args: [], returns: "ptr" },
+  raise: { args: ["i32"], returns: "i32" },
+  scandir: { args: ["cstring", "ptr", "ptr", "ptr"], returns: "i32" },
   sigaction: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  sigprocmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   sigsuspend: { args: ["ptr"], returns: "i32" },
   waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
-  getpid: { args: [], returns: "i32" },
-  psignal: { args: ["i32", "cstring"], returns: "void" },
   write: { args: ["i32", "cstring", "u64"], returns: "i64" },
-  _exit: { args: ["i32"], returns: "void" },
 });
 
 /**
@@ -70,12 +90,12 @@ export function block(set: SignalSet): SignalSet {
  * `struct sigaction` is 152 bytes: `sa_handler` at 0 (8 bytes), `sa_mask` at 8 (128), `sa_flags` at 136 (4),
  * `sa_restorer` at 144 (8, set by libc itself).
  *
- * @param handler address of a `void (*)(int)`, or `SIG_DFL`
+ * @param handler address of a function that takes an `int`, or `SIG_DFL`
  * @param mask signals that wait while the handler runs
  * @param flags `SA_*`
  * @returns 0, or -1 when the kernel refused
  */
-export function sigaction(signal: number, handler: Pointer | typeof SIG_DFL, mask?: SignalSet, flags = 0): number {
+export function sigaction(signal: number, handler: Address, mask?: SignalSet, flags = 0): number {
   const action = new Uint32Array(38);
   action[0] = handler; // The low word: storing to a Uint32Array keeps a number's lowest 32 bits.
   action[1] = handler / 2 ** 32;
@@ -84,20 +104,35 @@ export function sigaction(signal: number, handler: Pointer | typeof SIG_DFL, mas
   return symbols.sigaction(signal, action, null);
 }
 
+/** Whether `signal` has the default action now: sigaction(2) without a new one, whose answer has `sa_handler` at 0. */
+export function isDefault(signal: number): boolean {
+  const action = new Uint32Array(38);
+  symbols.sigaction(signal, null, action);
+  return action[0] === SIG_DFL && action[1] === SIG_DFL;
+}
+
 /**
  * Sleeps with `mask` as the blocked signals until a handler has run, then puts the mask back: sigsuspend(2).
  *
- * This is `pause(2)` with the mask swapped atomically. With pause itself a signal could come between
- * unblocking and sleeping, and its handler would enter JavaScript in the middle of something else, or
- * be over before the sleep began.
+ * This is `pause(2)` with the mask swapped atomically. With pause itself a signal could come between unblocking
+ * and sleeping, and its handler would be over before the sleep began.
  */
 export function sigsuspend(mask: SignalSet): void {
   symbols.sigsuspend(mask);
 }
 
-/** Reaps one child that has died, whichever it is: waitpid(2) with -1, no status, `WNOHANG`. Returns its PID, 0 when all children live, -1 when there are none. */
-export function reapOne(): number {
-  return symbols.waitpid(-1, null, WNOHANG);
+/** Sends `signal` to this thread: raise(3). If it is blocked it waits. */
+export function raise(signal: number): void {
+  symbols.raise(signal);
+}
+
+/**
+ * Reaps children that have died until none is left: waitpid(2) with -1, no status, `WNOHANG`.
+ * The loop calls C directly: a JavaScript function in between would be hot enough after 30 rounds for the engine to
+ * start compiler threads.
+ */
+export function reapAll(): void {
+  while (symbols.waitpid(-1, null, WNOHANG) > 0);
 }
 
 /** This process's ID in its own PID namespace: getpid(2). */
@@ -105,18 +140,80 @@ export function getpid(): number {
   return symbols.getpid();
 }
 
-/** Writes `prefix`, a colon, a space, the text of `signal` (`Terminated`) and a newline to standard error: psignal(3). */
-export function psignal(signal: number, prefix: string): void {
-  symbols.psignal(signal, prefix);
-}
-
-/** Writes `text`, which must be ASCII, to `fd`: write(2). Like a C program's printf it leaves an error unmentioned: there is nowhere to say it. */
+/**
+ * Writes `text`, which must be ASCII, to `fd`: write(2).
+ * Like a C program's printf it leaves an error unmentioned: there is nowhere to say it.
+ */
 export function write(fd: number, text: string): void {
   symbols.write(fd, text, text.length);
 }
 
 /** Ends the process at once with status `code` (0 to 255): _exit(2). */
-export function exit(code: number): never {
+export function exitNow(code: number): never {
   symbols._exit(code);
   throw new Error("unreachable: _exit(2) does not return");
+}
+
+/**
+ * Ends the process in the orderly way: exit(3). The C and C++ runtimes run the destructors of this thread, then the
+ * functions registered with onExit and atExit, the last one first.
+ */
+export function exit(code: number): never {
+  symbols.exit(code);
+  throw new Error("unreachable: exit(3) does not return");
+}
+
+/** Has exit(3) call `f(status, argument)`: on_exit(3). It cannot fail before all 32 static places are taken. */
+export function onExit(f: Address, argument: Address): void {
+  symbols.on_exit(f, argument);
+}
+
+/** Has exit(3) call `f(argument, status)`: __cxa_atexit of the Linux Standard Base. It cannot fail before all 32 static places are taken. */
+export function atExit(f: Address, argument: Address): void {
+  symbols.__cxa_atexit(f, argument, null);
+}
+
+/** The address of libc's function or variable `name`: dlsym(3). 0 if there is none. */
+export function addressOf(name: string): Address {
+  return Number(symbols.dlsym(null, name));
+}
+
+/** Where the shared object that holds `address` begins: dladdr(3), `dli_fbase` at 8 of the 32 bytes of `Dl_info`. 0 if none does. */
+export function baseOf(address: Address): Address {
+  const info = new BigUint64Array(4);
+  return symbols.dladdr(address, info) === 0 ? 0 : Number(info[1]);
+}
+
+/** Where this thread's control block lies, which is in the middle of its thread-local storage: pthread_self(3). */
+export function threadPointer(): Address {
+  return Number(symbols.pthread_self());
+}
+
+/** The size of a page in bytes: getpagesize(2). 4,096; on arm64 also 16,384 or 65,536. */
+export function pageSize(): number {
+  return symbols.getpagesize();
+}
+
+/** The address that is stored at `address`. */
+export function pointerAt(address: Address): Address {
+  return Number(read.u64(address));
+}
+
+/** The number of entries of a directory, `.` and `..` included: scandir(3). -1 if it cannot be read. */
+export function entriesOf(directory: string): number {
+  return symbols.scandir(directory, new BigUint64Array(1), null, null);
+}
+
+/** Fills in the `ucontext_t` at `context` with the present state of this thread: getcontext(3). */
+export function getcontext(context: Address): void {
+  symbols.getcontext(context);
+}
+
+/** Makes the `ucontext_t` at `context`, whose stack and link are set, call `f` with five arguments: makecontext(3). */
+export function makecontext(
+  context: Address,
+  f: Address,
+  [a = 0, b = 0, c = 0, d = 0, e = 0]: readonly Address[],
+): void {
+  symbols.makecontext(context, f, 5, a, b, c, d, e);
 }

@@ -2,7 +2,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { defineCommand, renderUsage, runCommand } from "citty";
 import { description, version } from "../package.json";
-import { exit, STDOUT, write } from "./libc.ts";
+import { exitNow, STDOUT, write } from "./libc.ts";
 
 const command = defineCommand({
   meta: { name: "pause", version, description },
@@ -14,11 +14,11 @@ const command = defineCommand({
     if (args.help) {
       // Citty colours by the environment alone, even into a pipe: plain text is the same everywhere.
       write(STDOUT, `${stripVTControlCharacters(await renderUsage(cmd))}\n`);
-      exit(0);
+      exitNow(0);
     }
     if (args.version) {
       write(STDOUT, `pause.ts ${version}\n`);
-      exit(0);
+      exitNow(0);
     }
   },
 });

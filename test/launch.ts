@@ -2,11 +2,12 @@
  * Becomes the program under test: sets up what a parent can hand down (dispositions, descriptors, limits, user,
  * working directory, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
  */
-import { dlopen, type Pointer, ptr } from "bun:ffi";
+import { dlopen, ptr } from "bun:ffi";
 import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sigaction } from "../src/libc.ts";
+import { childrenOf } from "../scripts/proc.ts";
+import { type Address, sigaction } from "../src/libc.ts";
 
 /** What the program finds when it starts. */
 export interface Launch {
@@ -29,11 +30,13 @@ export interface Launch {
   readonly unlinkedDirectory?: boolean;
   /** Run with the root file system mounted read-only, in a mount namespace of its own. */
   readonly readOnlyRoot?: boolean;
+  /** Start with a child that has died and has not been reaped: a zombie. For PID 1 of a namespace. */
+  readonly deadChild?: boolean;
   /** System calls that fail with EPERM: number, and the first argument they must have. */
   readonly refused?: readonly (readonly [call: number, firstArgument?: number])[];
 }
 
-const SIG_IGN = 1 as Pointer;
+const SIG_IGN: Address = 1;
 const [O_RDWR, CLONE_NEWNS] = [2, 0x20000];
 const [MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE] = [1, 32, 4096, 16384, 1 << 18];
 const [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, PR_SET_NO_NEW_PRIVS] = [22, 2, 38];
@@ -113,6 +116,11 @@ function launch(spec: Launch): void {
     const folder = mkdtempSync(join(tmpdir(), "pause-gone-"));
     process.chdir(folder);
     rmdirSync(folder);
+  }
+  if (spec.deadChild) {
+    // An orphan of the shell's, which becomes a child of PID 1: nothing in this process reaps it.
+    Bun.spawnSync(["sh", "-c", "sleep 0.05 &"]);
+    while (!childrenOf(process.pid).some((child) => child.state === "Z")) Bun.sleepSync(1);
   }
   const argv = vector([spec.name ?? spec.program, ...(spec.args ?? [])]);
   const environment = vector(

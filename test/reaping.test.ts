@@ -97,12 +97,9 @@ inNamespace("a child that stops and continues wakes nobody and stays", async () 
 });
 
 describe("a child that dies before the handlers are installed", () => {
-  // The shell's child dies while the launcher, which reaps nothing, prepares the program.
-  const deadChild = { pidOne: true, before: "true & :" };
-
   inNamespace("is a zombie for a program that does not reap", async () => {
     const sleep = Bun.which("sleep") ?? "sleep";
-    const subject = await start({ program: sleep, args: ["300"] }, deadChild);
+    const subject = await start({ program: sleep, args: ["300"], deadChild: true }, pidOne);
     try {
       await until("the program", () => status(subject.pid)?.["Name"] === "sleep");
       expect(childrenOf(subject.pid).map((child) => child.state)).toEqual(["Z"]);
@@ -112,7 +109,7 @@ describe("a child that dies before the handlers are installed", () => {
   });
 
   inNamespace("is reaped", async () => {
-    const subject = await startReady({ program: OURS }, deadChild);
+    const subject = await startReady({ program: OURS, deadChild: true }, pidOne);
     try {
       expect(childrenOf(subject.pid)).toEqual([]);
     } finally {

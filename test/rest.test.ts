@@ -33,7 +33,8 @@ describe("at rest", () => {
             SigIgn: "0000000000000000",
             SigCgt: "0000000000014002",
           });
-          expect(Number.parseInt(now?.["RssAnon"] ?? "", 10)).toBeLessThanOrEqual(2000);
+          expect(Number.parseInt(now?.["RssAnon"] ?? "", 10)).toBeLessThanOrEqual(1500);
+          expect(Number.parseInt(now?.["VmRSS"] ?? "", 10)).toBeLessThanOrEqual(4000);
         } finally {
           await subject.kill();
         }

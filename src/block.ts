@@ -1,6 +1,5 @@
 /** The memory that stays when JavaScript's is given back. */
-import { ptr } from "bun:ffi";
-import type { Address } from "./libc.ts";
+import { type Address, pointerTo } from "./libc.ts";
 
 /** Size of the block in bytes. Pages of it that are never touched cost nothing. */
 const SIZE = 128 * 1024;
@@ -12,7 +11,7 @@ export class Block {
   #used = 0;
 
   /** Address of its first byte. */
-  readonly start: Address = ptr(this.#bytes);
+  readonly start: Address = pointerTo(this.#bytes);
   /** Address behind its last byte. */
   readonly end: Address = this.start + SIZE;
 

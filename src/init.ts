@@ -22,6 +22,7 @@ import {
   sigsuspend,
   write,
 } from "./libc.ts";
+import { lock } from "./lock.ts";
 import { type Call, leave } from "./native.ts";
 import { HANDLED } from "./signals.ts";
 
@@ -83,5 +84,9 @@ export function init(inherited: SignalSet): never {
   const forEver = block.place(new Uint32Array([~0, ~0]));
   const wait: Call = [addressOf("lfind"), mask, 0, forEver, 0, addressOf("sigsuspend")];
   const terminated: Call = [addressOf("write"), STDERR, block.placeText(TERMINATED), TERMINATED.length];
-  leave(block, [...giveBack(block), wait, terminated, [addressOf("_exit"), 42]], wait);
+  const calls = [...giveBack(block), wait, terminated, [addressOf("_exit"), 42] as const];
+
+  const refused = lock();
+  if (refused) write(STDERR, `Warning: running unlocked: the kernel refused ${refused}\n`);
+  leave(block, calls, wait);
 }

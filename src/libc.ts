@@ -4,7 +4,7 @@
  * The values and layouts are those of Linux with glibc on x86-64 and on arm64, where they are the same
  * (asm-generic/signal.h, bits/sigaction.h, bits/types/__sigset_t.h); both machines are little-endian.
  */
-import { dlopen, read } from "bun:ffi";
+import { dlopen, ptr, read } from "bun:ffi";
 
 /** Interrupt from the keyboard: signal(7). */
 export const SIGINT = 2;
@@ -48,6 +48,7 @@ const { symbols } = dlopen("libc.so.6", {
   getpid: { args: [], returns: "i32" },
   makecontext: { args: ["u64", "u64", "i32", "u64", "u64", "u64", "u64", "u64"], returns: "void" },
   on_exit: { args: ["u64", "u64"], returns: "i32" },
+  prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   pthread_self: { args: [], returns: "ptr" },
   raise: { args: ["i32"], returns: "i32" },
   scandir: { args: ["cstring", "ptr", "ptr", "ptr"], returns: "i32" },
@@ -194,6 +195,11 @@ export function pageSize(): number {
   return symbols.getpagesize();
 }
 
+/** The address of `data`, which stays its address for as long as something in JavaScript refers to it. */
+export function pointerTo(data: NodeJS.TypedArray): Address {
+  return ptr(data);
+}
+
 /** The address that is stored at `address`. */
 export function pointerAt(address: Address): Address {
   return Number(read.u64(address));
@@ -202,6 +208,11 @@ export function pointerAt(address: Address): Address {
 /** The number of entries of a directory, `.` and `..` included: scandir(3). -1 if it cannot be read. */
 export function entriesOf(directory: string): number {
   return symbols.scandir(directory, new BigUint64Array(1), null, null);
+}
+
+/** Sets a property of this process: prctl(2) with two arguments and zeros. Returns 0, or -1 when it is refused. */
+export function prctl(option: number, value: number, address: Address = 0): number {
+  return symbols.prctl(option, value, address, 0, 0);
 }
 
 /** Fills in the `ucontext_t` at `context` with the present state of this thread: getcontext(3). */

@@ -1,0 +1,59 @@
+/** Locks the process: from then on it can wait, give memory back, write to standard error and end, and nothing else. */
+import { pointerTo, prctl } from "./libc.ts";
+
+// prctl(2): linux/prctl.h, linux/seccomp.h.
+const [PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER] = [4, 22, 38, 2];
+
+// Instructions (linux/bpf_common.h), offsets into struct seccomp_data and verdicts (linux/seccomp.h).
+const [LOAD, JUMP_IF_EQUAL, RETURN] = [0x20, 0x15, 0x06];
+const [NUMBER, ARCHITECTURE, FIRST_ARGUMENT] = [0, 4, 16];
+/** A refused call gets an error (EPERM) and not a kill: an accident must not end a pod. */
+const [ALLOW, REFUSE] = [0x7fff0000, 0x00050001];
+
+/**
+ * The filter, for this machine's AUDIT_ARCH_* (linux/audit.h) and call numbers (asm/unistd.h). It allows sigsuspend,
+ * the return from a handler, setting the mask and giving back memory on the way to the wait, the end of the process,
+ * and writing to descriptor 2.
+ *
+ * Each `struct sock_filter` is 8 bytes: the instruction (2), how many to skip if true (1) and if false (1), a value (4).
+ */
+function filter(): Uint32Array {
+  const [machine, sigsuspend, sigreturn, sigprocmask, munmap, madvise, exit, write] =
+    process.arch === "arm64"
+      ? ([0xc00000b7, 133, 139, 135, 215, 233, 94, 64] as const)
+      : ([0xc000003e, 130, 15, 14, 11, 28, 231, 1] as const);
+  const ifTrue = (skip: number) => JUMP_IF_EQUAL | (skip << 16);
+  const ifFalse = (skip: number) => JUMP_IF_EQUAL | (skip << 24);
+  return new Uint32Array([
+    ...[LOAD, ARCHITECTURE],
+    ...[ifFalse(11), machine],
+    ...[LOAD, NUMBER],
+    ...[ifTrue(8), sigsuspend],
+    ...[ifTrue(7), sigreturn],
+    ...[ifTrue(6), sigprocmask],
+    ...[ifTrue(5), munmap],
+    ...[ifTrue(4), madvise],
+    ...[ifTrue(3), exit],
+    ...[ifFalse(3), write],
+    ...[LOAD, FIRST_ARGUMENT],
+    ...[ifFalse(1), 2],
+    ...[RETURN, ALLOW],
+    ...[RETURN, REFUSE],
+  ]);
+}
+
+/**
+ * No new privileges, not dumpable (no other process without CAP_SYS_PTRACE may trace it or open its memory and
+ * descriptors), and the filter. None of it can be undone.
+ *
+ * @returns what the kernel refused, the name of the first such measure; undefined when all are in force
+ */
+export function lock(): string | undefined {
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1) !== 0) return "no_new_privs";
+  if (prctl(PR_SET_DUMPABLE, 0) !== 0) return "dumpable";
+  const instructions = filter();
+  // struct sock_fprog: the number of instructions (2 bytes) at 0, their address at 8.
+  const program = BigUint64Array.from([BigInt(instructions.length / 2), BigInt(pointerTo(instructions))]);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, pointerTo(program)) !== 0) return "seccomp";
+  return undefined;
+}

@@ -139,7 +139,7 @@ async function flatten(layers: readonly Uint8Array[]): Promise<File[]> {
       found.set(path, {
         path,
         type: header.type ?? "file",
-        mode: header.mode ?? 0,
+        mode: (header.mode ?? 0) & 0o7777,
         owner: `${header.uid}:${header.gid}`,
         time: (header.mtime?.getTime() ?? 0) / 1000,
         target: header.linkname ?? "",

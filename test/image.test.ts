@@ -285,7 +285,7 @@ describe("a Debian mirror", () => {
   async function fresh(): Promise<{ root: string; where: string; mirror: string }> {
     const base = await mkdtemp(join(folder, "mirror-"));
     const [root, where, mirror] = [join(base, "project"), join(base, "out"), join(base, "debian")];
-    await copyProject(root);
+    await copyProject(root, { downloads: false });
     await mkdir(where);
     await mkdir(join(mirror, pool), { recursive: true });
     return { root, where, mirror };

@@ -28,13 +28,14 @@ export async function image(
   return { status, stdout, stderr };
 }
 
-/** Copies what the image is built from to the new folder `path`, with the packages that are installed here and no download kept. */
-export async function copyProject(path: string): Promise<void> {
+/** Copies what the image is built from to the new folder `path`, with the packages that are installed here, and with or without the downloads that are kept. */
+export async function copyProject(path: string, { downloads }: { readonly downloads: boolean }): Promise<void> {
   await mkdir(path, { recursive: true });
   const sources = ["src", "scripts", "package.json", "package-lock.json", "tsconfig.json", "bunfig.toml"];
   for (const name of sources) await cp(join(ROOT, name), join(path, name), { recursive: true });
   await mkdir(join(path, "node_modules"));
   for (const name of await readdir(join(ROOT, "node_modules"))) {
-    if (name !== ".cache") await symlink(join(ROOT, "node_modules", name), join(path, "node_modules", name));
+    if (downloads || name !== ".cache")
+      await symlink(join(ROOT, "node_modules", name), join(path, "node_modules", name));
   }
 }

@@ -45,7 +45,8 @@ export async function until<T>(
 
 /**
  * Makes namespaces with a process 1 that reaps and an empty /run, prints the PID of their holder and `ready`, waits
- * until they are gone and removes the folder `$1` and the cgroup of the same name, in every hierarchy.
+ * until they are gone and removes the folder `$1` and the cgroup of the same name, in every hierarchy. The unified
+ * hierarchy of a machine whose controllers are those of cgroup v1 is hidden, for crun refuses the mixture.
  *
  * It outlives the test that was interrupted or killed: all ends when standard input closes. A shell that waits for
  * a command reaps every other child too, which orphans of the engine need.
@@ -53,6 +54,7 @@ export async function until<T>(
 const KEEPER = `trap '' INT TERM HUP
 exec 3<&0
 unshare --mount --uts --ipc --net --pid --fork --kill-child=KILL --mount-proc sh -c '
+  umount /sys/fs/cgroup/unified 2>/dev/null
   mount -t tmpfs tmpfs /run && mkdir -m 1777 /run/lock && echo ready && cat; exit' <&3 &
 echo $!
 wait

@@ -18,11 +18,14 @@ const TIME = 1_700_000_000;
 
 const BUILDKIT = buildKitClient();
 
+/** Also for podman. Without the second option it adds a label with its own version. */
+const BUILDAH = ["--isolation", "chroot", "--identity-label=false"];
+
 const BUILDERS: readonly (readonly [string, () => Promise<Engine>, readonly string[]])[] = [
   ["docker", () => startDocker(), ["build", "--network", "none"]],
   ...(BUILDKIT ? [["docker with BuildKit", () => startDocker(BUILDKIT), ["build", "--network", "none"]] as const] : []),
-  ["podman", () => startPodman("podman"), ["build", "--isolation", "chroot"]],
-  ["buildah", () => startPodman("buildah"), ["bud", "--isolation", "chroot"]],
+  ["podman", () => startPodman("podman"), ["build", ...BUILDAH]],
+  ["buildah", () => startPodman("buildah"), ["bud", ...BUILDAH]],
 ];
 
 describeEngine("Containerfile", ["dockerd", "docker", "podman", "buildah", "npm"], () => {

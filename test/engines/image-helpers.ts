@@ -27,7 +27,7 @@ async function imageOf(root: string, reference: string, config: object): Promise
   await output(["tar", "-C", root, "--owner=0", "--group=0", "--numeric-owner", "-cf", join(work, "layer.tar"), "."]);
   const layer = digestOf(await Bun.file(join(work, "layer.tar")).bytes());
   const architecture = process.arch === "x64" ? "amd64" : process.arch;
-  const image = { architecture, os: "linux", config, rootfs: { type: "layers", diff_ids: [layer] } };
+  const image = { architecture, os: "linux", config, rootfs: { type: "layers", diff_ids: [layer] }, history: [{}] };
   await Bun.write(join(work, "config.json"), JSON.stringify(image));
   const manifest = [{ Config: "config.json", RepoTags: [reference], Layers: ["layer.tar"] }];
   await Bun.write(join(work, "manifest.json"), JSON.stringify(manifest));

@@ -1,6 +1,6 @@
 /** The archive in every engine: loaded under its name, of the right size, and smoke-tested. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostPlatform, PLATFORMS } from "../../scripts/platforms.ts";
@@ -142,10 +142,11 @@ describeEngine("The archive", ["dockerd", "docker", "podman", "containerd", "ctr
           await output(skopeo, "--override-arch", platform.architecture, "copy", from, copy);
         }
         await output(skopeo, "copy", "--all", from, `oci:${join(podman.host.folder, "all")}:all`);
-        const copied = (await Bun.file(join(podman.host.folder, "all", "index.json")).json()) as {
-          manifests: [Descriptor];
-        };
-        if (compression === "gzip") expect(copied.manifests[0].digest).toBe(index.digest);
+        // The index is written anew by skopeo, what it lists is not.
+        const copied = await readdir(join(podman.host.folder, "all", "blobs", "sha256"));
+        const [, { manifests }] = (await ArchiveReader.open(archives[compression])).index();
+        const names = manifests.map(({ digest }) => digest.replace("sha256:", ""));
+        expect(copied).toEqual(expect.arrayContaining(names));
       },
       PATIENCE,
     );

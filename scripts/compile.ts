@@ -52,7 +52,9 @@ export async function compile(platform: Platform, path: string): Promise<void> {
         autoloadPackageJson: false,
       },
     }).catch((error: unknown) => {
-      throw new InputError(`src/ does not compile: ${messageOf(error)}`);
+      // What was wrong is one level down: the message above it is "Bundle failed".
+      const reasons = error instanceof AggregateError ? error.errors : [error];
+      throw new InputError(`src/ does not compile: ${reasons.map(messageOf).join("; ")}`);
     });
     await chmod(outfile, 0o755);
     await rename(outfile, path);

@@ -7,8 +7,8 @@ import lock from "../package-lock.json";
 import type { Platform } from "./platforms.ts";
 import { InputError, progress } from "./report.ts";
 
-/** Where runtimes of other platforms are kept between builds; `npm ci` clears it. */
-const CACHE = join(import.meta.dir, "..", "node_modules", ".cache", "pause-ts");
+/** Where downloads are kept between builds; `npm ci` clears it. */
+export const CACHE = join(import.meta.dir, "..", "node_modules", ".cache", "pause-ts");
 
 /** Whether the ELF file at `path` asks for the platform's glibc loader, in other words is the build of Bun that the image can run. */
 async function fits(path: string, platform: Platform): Promise<boolean> {

@@ -1,0 +1,95 @@
+/** `npm run image`: writes dist/pause-ts.oci.tar, the image for containerd, Docker, podman and skopeo, and its bills of materials. */
+import { stat } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
+import { defineCommand, runMain } from "citty";
+import pkg from "../package.json";
+import { type Sources, writeArchive, writeFolder } from "./assemble.ts";
+import { ROOT } from "./compile.ts";
+import { COMPRESSIONS, type Compression } from "./layer.ts";
+import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./platforms.ts";
+import { provenance } from "./provenance.ts";
+import { parseReference } from "./image-name.ts";
+import { fail, InputError, progress } from "./report.ts";
+
+/** The options, as citty shows them. */
+const OPTIONS = {
+  platform: { type: "string", description: "linux/amd64, linux/arm64 or both with a comma (default: both)" },
+  compression: {
+    type: "string",
+    description: `How layers are compressed: ${COMPRESSIONS.join(" or ")}`,
+    default: "gzip",
+  },
+  tag: { type: "string", description: "The image's name", default: `${pkg.name}:${pkg.version}` },
+  output: { type: "string", description: `The archive's path (default: dist/${pkg.name}.oci.tar)` },
+  rootfs: { type: "string", description: "Instead write one platform's root filesystem as this new folder" },
+  revision: { type: "string", description: "The commit that the labels name (default: git's)" },
+  "debian-mirror": {
+    type: "string",
+    description: "Where to fetch libc6 (default: DEBIAN_MIRROR, or as apt is set up)",
+  },
+} as const;
+
+/** The platforms in a comma-separated list of `linux/amd64` or `linux-amd64`, in the order of the index. Throws an InputError at an unknown one. */
+function platformsIn(list: string): Platform[] {
+  const wanted = list.split(",").map((name) => platformNamed(name.trim().replace("/", "-")));
+  return PLATFORMS.filter((platform) => wanted.includes(platform));
+}
+
+/** The compression called `name`. Throws an InputError that lists the names if there is none. */
+function compressionNamed(name: string): Compression {
+  const found = COMPRESSIONS.find((compression) => compression === name);
+  if (found) return found;
+  throw new InputError(`unknown compression "${name}": it is one of ${COMPRESSIONS.join(", ")}`);
+}
+
+/** Throws an InputError at an option that does not exist, which citty lets pass, or at an operand. */
+function refuseUnknown(args: Readonly<Record<string, unknown>> & { readonly _: readonly string[] }): void {
+  const unknown = Object.keys(args).find(
+    (name) => name !== "_" && !(name.replace(/[A-Z]/g, "-$&").toLowerCase() in OPTIONS),
+  );
+  if (unknown !== undefined) throw new InputError(`unknown option --${unknown}`);
+  if (args._.length > 0) throw new InputError(`unexpected "${args._[0]}"`);
+}
+
+await runMain(
+  defineCommand({
+    meta: { name: "npm run image --", description: "Build the image, without Docker and without root" },
+    args: OPTIONS,
+    async run({ args }) {
+      try {
+        refuseUnknown(args);
+        const compression = compressionNamed(args.compression);
+        const reference = parseReference(args.tag);
+        const platforms = args.platform ? platformsIn(args.platform) : undefined;
+        const { DEBIAN_MIRROR } = process.env;
+        const mirror = args["debian-mirror"] || DEBIAN_MIRROR || undefined;
+        const sources: Sources = { origin: await provenance(args.revision), mirror };
+
+        if (args.rootfs) {
+          const [platform = hostPlatform(), another] = platforms ?? [];
+          if (another) throw new InputError("--rootfs takes one --platform");
+          await writeFolder(resolve(args.rootfs), platform, sources);
+          progress("");
+          return;
+        }
+        const path = resolve(args.output ?? join(ROOT, "dist", `${pkg.name}.oci.tar`));
+        const { index, shares, files } = await writeArchive(
+          path,
+          platforms ?? PLATFORMS,
+          compression,
+          reference,
+          sources,
+        );
+        progress("");
+        console.log(`${reference.familiar} ${index.descriptor.digest}`);
+        for (const { platform, size, image } of shares) {
+          const packed = image.layer.descriptor.size;
+          console.log(`${platform.name}: ${size} bytes, ${packed} compressed, ${image.manifest.descriptor.digest}`);
+        }
+        for (const file of files) console.log(`${relative(process.cwd(), file)}: ${(await stat(file)).size} bytes`);
+      } catch (error) {
+        fail(error);
+      }
+    },
+  }),
+);

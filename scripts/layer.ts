@@ -1,0 +1,31 @@
+/** Packs the root filesystem into the one layer of the image. */
+import { packTar, type TarEntry } from "modern-tar";
+import type { Entry } from "./rootfs.ts";
+
+/** How a layer is compressed. */
+export type Compression = "gzip" | "zstd";
+
+/** All compressions, the one that every engine reads first. */
+export const COMPRESSIONS: readonly Compression[] = ["gzip", "zstd"];
+
+/** A tar archive of `entries`, every timestamp at `time` (seconds since 1970). */
+export async function tarOf(entries: readonly Entry[], time: number): Promise<Uint8Array<ArrayBuffer>> {
+  return packTar(
+    entries.map(({ path, type, mode, body, target }): TarEntry => {
+      const name = type === "directory" ? `${path}/` : path;
+      const header = { name, type, mode, uid: 0, gid: 0, mtime: new Date(time * 1000), size: body?.length ?? 0 };
+      return { header: { ...header, ...(target !== undefined && { linkname: target }) }, ...(body && { body }) };
+    }),
+  );
+}
+
+/**
+ * Compresses `tar`; the same bytes give the same bytes, with the same version of Bun.
+ *
+ * libdeflate's level 10 and zstd's 20 are the lowest that keep the image well within its limits. Level 20 asks
+ * for a window of 32 MB when it is unpacked.
+ */
+export async function compress(tar: Uint8Array<ArrayBuffer>, compression: Compression): Promise<Uint8Array> {
+  if (compression === "zstd") return Bun.zstdCompress(tar, { level: 20 });
+  return Bun.gzipSync(tar, { level: 10, library: "libdeflate" });
+}

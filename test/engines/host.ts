@@ -1,0 +1,204 @@
+/** A machine of its own for one engine: namespaces, a folder and a cgroup that go away whole, whatever the engine left running. */
+import { mkdtemp, readdir, readFile, readlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import type { Subprocess } from "bun";
+
+/** How a command ended and what it said. */
+export interface Result {
+  /** Exit status, or 128 and the signal's number when a signal ended it. */
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command started on a host: its output is the caller's to read. */
+export type HostProcess = Subprocess<"ignore", "pipe", "pipe">;
+
+/** The fields of /proc/PID/status that say how a process was set up and how it rests: proc_pid_status(5). */
+const STATUS = [
+  ...(["State", "NSpid", "Threads", "Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters"] as const),
+  ...(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigBlk", "SigIgn", "SigCgt", "Name", "Umask"] as const),
+] as const;
+
+/** Those fields' values, as the kernel writes them. */
+export type Status = Readonly<Record<(typeof STATUS)[number], string>>;
+
+/**
+ * Calls `attempt` until it returns something other than undefined or false, and returns that.
+ *
+ * Throws after `seconds` (generous: a slow machine must not fail a test), naming `what` did not come about.
+ */
+export async function until<T>(
+  what: string,
+  attempt: () => Promise<T | undefined | false> | T | undefined | false,
+  seconds = 60,
+): Promise<T> {
+  const deadline = performance.now() + seconds * 1000;
+  for (;;) {
+    const value = await attempt();
+    if (value !== undefined && value !== false) return value;
+    if (performance.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
+    await Bun.sleep(5);
+  }
+}
+
+/**
+ * Makes namespaces with a process 1 that reaps and an empty /run, prints the PID of their holder and `ready`, waits
+ * until they are gone and removes the folder `$1` and the cgroup of the same name, in every hierarchy. The unified
+ * hierarchy of a machine whose controllers are those of cgroup v1 is hidden, for crun refuses the mixture.
+ *
+ * It outlives the test that was interrupted or killed: all ends when standard input closes. A shell that waits for
+ * a command reaps every other child too, which orphans of the engine need.
+ */
+const KEEPER = `trap '' INT TERM HUP
+exec 3<&0
+unshare --mount --uts --ipc --net --pid --fork --kill-child=KILL --mount-proc sh -c '
+  umount /sys/fs/cgroup/unified 2>/dev/null
+  mount -t tmpfs tmpfs /run && mkdir -m 1777 /run/lock && echo ready && cat; exit' <&3 &
+echo $!
+wait
+for try in $(seq 100); do
+  left=$(find /sys/fs/cgroup -depth -type d -path "*/\${1##*/}*" 2>/dev/null)
+  [ -n "$left" ] || break
+  rmdir $left 2>/dev/null || sleep 0.1
+done
+rm -rf "$1"`;
+
+/**
+ * New PID, mount, network, IPC and UTS namespaces, an empty /run, a temporary folder and a cgroup. The engine runs
+ * in them as root of this machine; its sockets lie in the folder, so that they are reachable from outside.
+ *
+ * At the end the kernel kills every process of the PID namespace and drops the mounts and the network devices:
+ * nothing stays, not even after the test itself was killed.
+ */
+export class Host implements AsyncDisposable {
+  /** Folder for state, sockets and images. */
+  readonly folder: string;
+  /** Path of the cgroup, below which engines are told to put theirs: `/pause-engines-XXXXXX`. */
+  readonly cgroup: string;
+  readonly #keeper: Subprocess<"pipe", "pipe", "inherit">;
+  /** PID of the process that holds the namespaces. */
+  #holder = 0;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.cgroup = `/${basename(folder)}`;
+    this.#keeper = Bun.spawn(["sh", "-c", KEEPER, "keeper", folder], {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+  }
+
+  /** Starts one. Throws if this machine forbids the namespaces (they take root). */
+  static async start(): Promise<Host> {
+    const host = new Host(await mkdtemp(join(tmpdir(), "pause-engines-")));
+    let said = "";
+    for await (const bytes of host.#keeper.stdout) {
+      said += new TextDecoder().decode(bytes);
+      if (said.endsWith("ready\n")) break;
+    }
+    host.#holder = Number.parseInt(said, 10);
+    if (said.endsWith("ready\n")) return host;
+    await host[Symbol.asyncDispose]();
+    throw new Error("this machine does not let the tests make namespaces");
+  }
+
+  /** The words that put a command into the host's namespaces. */
+  get #enter(): string[] {
+    const pid = `--pid=/proc/${this.#holder}/ns/pid_for_children`;
+    return ["nsenter", `--target=${this.#holder}`, "--mount", "--uts", "--ipc", "--net", pid, "--"];
+  }
+
+  /** Starts a command on the host, in its root folder, and returns at once. */
+  spawn(command: readonly string[], env: Readonly<Record<string, string>> = {}): HostProcess {
+    return Bun.spawn([...this.#enter, ...command], {
+      env: { ...process.env, ...env },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+  }
+
+  /** Runs a command on the host to its end. */
+  async run(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Result> {
+    const child = this.spawn(command, env);
+    const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    return { status, stdout, stderr };
+  }
+
+  /** Runs a command that must succeed and returns what it wrote, without the last newline. Throws with its messages otherwise. */
+  async output(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
+    const { status, stdout, stderr } = await this.run(command, env);
+    if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}${stdout}`);
+    return stdout.trimEnd();
+  }
+
+  /**
+   * Starts a daemon, whose messages go to `NAME.log` in the folder, and waits until `ready` says so.
+   * Throws with the last messages if the daemon ends or is not ready in time.
+   */
+  async daemon(name: string, command: readonly string[], ready: () => Promise<boolean>): Promise<Subprocess> {
+    const log = Bun.file(join(this.folder, `${name}.log`));
+    const options = { stdin: "ignore", stdout: log, stderr: log } as const;
+    const daemon = Bun.spawn([...this.#enter, ...command], options);
+    try {
+      await until(`${name} is ready`, async () => daemon.exitCode !== null || (await ready()));
+      if (daemon.exitCode !== null) throw new Error(`${name} ended with status ${daemon.exitCode}`);
+    } catch (error) {
+      const last = (await log.text()).trimEnd().split("\n").slice(-20).join("\n");
+      throw new Error(`${error instanceof Error ? error.message : error}:\n${last}`);
+    }
+    return daemon;
+  }
+
+  /** Path of a file in /proc as processes of the host see it: PIDs there are the host's. */
+  proc(...path: readonly (string | number)[]): string {
+    return join(`/proc/${this.#holder}/root/proc`, ...path.map(String));
+  }
+
+  /** Sends `signal` to a process of the host, from outside its container: an ancestor's PID namespace. */
+  async kill(pid: number, signal: string): Promise<void> {
+    await this.output(["kill", "-s", signal, String(pid)]);
+  }
+
+  /** What /proc/PID/status says. Throws if the process is gone. */
+  async status(pid: number): Promise<Status> {
+    const text = await readFile(this.proc(pid, "status"), "utf8");
+    const lines = new Map(text.split("\n").map((line) => line.split(/:\s*/, 2) as [string, string]));
+    return Object.fromEntries(STATUS.map((field) => [field, lines.get(field)?.trim()])) as Status;
+  }
+
+  /** Which namespace of each kind a process is in, like `ipc:[4026531839]`. Throws if the process is gone. */
+  async namespaces(pid: number): Promise<Record<"ipc" | "mnt" | "net" | "pid" | "uts", string>> {
+    const of = (kind: string) => readlink(this.proc(pid, "ns", kind));
+    const [ipc, mnt, net, id, uts] = await Promise.all([of("ipc"), of("mnt"), of("net"), of("pid"), of("uts")]);
+    return { ipc, mnt, net, pid: id, uts };
+  }
+
+  /** Every process of the host: PID, its parent's, and the state's letter (proc_pid_stat(5)). */
+  async processes(): Promise<{ readonly pid: number; readonly parent: number; readonly state: string }[]> {
+    const pids = (await readdir(this.proc())).map(Number).filter(Number.isInteger);
+    const found = await Promise.all(
+      pids.map(async (pid) => {
+        const stat = await readFile(this.proc(pid, "stat"), "utf8").catch(() => "");
+        // The name is in parentheses and may hold anything, spaces and parentheses too.
+        const [state = "", parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+        return { pid, parent: Number(parent), state };
+      }),
+    );
+    return found.filter(({ state }) => state !== "");
+  }
+
+  /** Whether the process is there, dead but not reaped included. */
+  async exists(pid: number): Promise<boolean> {
+    return Bun.file(this.proc(pid, "stat")).exists();
+  }
+
+  /** Ends every process and removes folder and cgroup. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#keeper.stdin.end();
+    await this.#keeper.exited;
+  }
+}

@@ -1,0 +1,91 @@
+/** The arm64 image, run by qemu's user-mode emulator. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pkg from "../../package.json";
+import { image } from "../project.ts";
+import { Host, type HostProcess, until } from "./host.ts";
+import { describeEngine, PATIENCE } from "./requirements.ts";
+
+const QEMU = "qemu-aarch64-static";
+/** SIGCHLD in a mask of /proc/PID/status. Its handler is the last that pause installs, and the emulator has none of its own. */
+const SIGCHLD = 1n << 16n;
+/** Orphans to reap. */
+const ORPHANS = 20;
+
+describeEngine("arm64", [QEMU], () => {
+  let folder = "";
+  let command: readonly string[] = [];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "pause-arm64-"));
+    const rootfs = join(folder, "rootfs");
+    const args = ["--rootfs", rootfs, "--platform", "linux/arm64"];
+    const { status, stderr } = await image(args, { SOURCE_DATE_EPOCH: "1" });
+    if (status !== 0) throw new Error(stderr);
+    // Libraries from the image and from nowhere else.
+    command = [QEMU, "-L", rootfs, join(rootfs, "pause")];
+  }, PATIENCE);
+
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  /** The PID of the emulator once pause has installed its handlers. */
+  async function installed(host: Host): Promise<number> {
+    return until("pause has installed its handlers", async () => {
+      for (const { pid } of await host.processes()) {
+        const status = await host.status(pid).catch(() => undefined);
+        if (status?.Name === QEMU.slice(0, 15) && (BigInt(`0x${status.SigCgt}`) & SIGCHLD) !== 0n) return pid;
+      }
+      return undefined;
+    });
+  }
+
+  /** Ends pause and returns what it said and its status. */
+  async function terminate(host: Host, child: HostProcess, pid: number): Promise<readonly [string, number]> {
+    await host.kill(pid, "TERM");
+    return [await child.stderr.text(), await child.exited];
+  }
+
+  test(
+    "-v prints the version",
+    async () => {
+      await using host = await Host.start();
+      expect(await host.run([...command, "-v"])).toEqual({
+        status: 0,
+        stdout: `pause.ts ${pkg.version}\n`,
+        stderr: "",
+      });
+    },
+    PATIENCE,
+  );
+
+  test(
+    "warns when it is not PID 1, and ends with 0 on SIGTERM",
+    async () => {
+      await using host = await Host.start();
+      const child = host.spawn(command);
+      const [said, status] = await terminate(host, child, await installed(host));
+      expect(said).toBe("Warning: pause should be the first process\nShutting down, got signal: Terminated\n");
+      expect(status).toBe(0);
+    },
+    PATIENCE,
+  );
+
+  test(
+    "reaps orphans as PID 1",
+    async () => {
+      await using host = await Host.start();
+      const child = host.spawn(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", ...command]);
+      const pid = await installed(host);
+      // Each shell leaves a child behind that outlives it.
+      const script = `for n in $(seq ${ORPHANS}); do sh -c 'sleep 1 >/dev/null 2>&1 & echo $!'; done`;
+      await host.output(["nsenter", `--target=${pid}`, "--pid", "sh", "-c", script]);
+      const children = async () => (await host.processes()).filter(({ parent }) => parent === pid).length;
+      expect(await children()).toBe(ORPHANS);
+      await until("every orphan is gone", async () => (await children()) === 0);
+      expect(await terminate(host, child, pid)).toEqual(["Shutting down, got signal: Terminated\n", 0]);
+    },
+    PATIENCE,
+  );
+});

@@ -1,0 +1,184 @@
+/** A machine of its own for one engine: namespaces, a folder and a cgroup that go away whole, whatever the engine left running. */
+import { mkdtemp, readdir, readFile, readlink, rm, rmdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import type { Subprocess } from "bun";
+
+/** How a command ended and what it said. */
+export interface Result {
+  /** Exit status, or 128 and the signal's number when a signal ended it. */
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command started on a host: its output is the caller's to read. */
+export type HostProcess = Subprocess<"ignore", "pipe", "pipe">;
+
+/** Where cgroup controllers (v1) or the one hierarchy (v2) are mounted. */
+const CGROUPS = "/sys/fs/cgroup";
+
+/**
+ * Calls `attempt` until it returns something other than undefined or false, and returns that.
+ *
+ * Throws after `seconds` (generous: a slow machine must not fail a test), naming `what` did not come about.
+ */
+export async function until<T>(
+  what: string,
+  attempt: () => Promise<T | undefined | false> | T | undefined | false,
+  seconds = 60,
+): Promise<T> {
+  const deadline = performance.now() + seconds * 1000;
+  for (;;) {
+    const value = await attempt();
+    if (value !== undefined && value !== false) return value;
+    if (performance.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
+    await Bun.sleep(5);
+  }
+}
+
+/**
+ * New PID, mount, network, IPC and UTS namespaces with a process 1 that reaps, an empty /run, a temporary folder
+ * and a cgroup. The engine runs in them as root of this machine; its sockets lie in the folder, so that they are
+ * reachable from outside.
+ *
+ * Process 1 ends when its standard input closes. Then the kernel kills every process of the PID namespace and drops
+ * the mounts and the network devices: nothing stays, not even after the test itself was killed.
+ */
+export class Host implements AsyncDisposable {
+  /** Folder for state, sockets and images; removed at the end. */
+  readonly folder: string;
+  /** Path of the cgroup, below which engines are told to put theirs: `/pause-engines-XXXXXX`. */
+  readonly cgroup: string;
+  readonly #init: Subprocess<"pipe", "pipe", "inherit">;
+
+  private constructor(folder: string, init: Subprocess<"pipe", "pipe", "inherit">) {
+    this.folder = folder;
+    this.cgroup = `/${basename(folder)}`;
+    this.#init = init;
+  }
+
+  /** Starts one. Throws if this machine forbids the namespaces (they take root). */
+  static async start(): Promise<Host> {
+    const folder = await mkdtemp(join(tmpdir(), "pause-engines-"));
+    // A shell that waits for a command reaps every other child too, which orphans of the engine need.
+    const script = "mount -t tmpfs tmpfs /run && mkdir -m 1777 /run/lock && echo ready && cat; exit";
+    const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"];
+    const init = Bun.spawn(["unshare", ...namespaces, "sh", "-c", script], {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    const host = new Host(folder, init);
+    const { value } = await init.stdout.getReader().read();
+    if (value !== undefined) return host;
+    await host[Symbol.asyncDispose]();
+    throw new Error("this machine does not let the tests make namespaces: they must run as root");
+  }
+
+  /** The words that put a command into the host's namespaces. */
+  get #enter(): string[] {
+    const of = `/proc/${this.#init.pid}`;
+    const spaces = ["--mount", "--uts", "--ipc", "--net", `--pid=${of}/ns/pid_for_children`];
+    return ["nsenter", `--target=${this.#init.pid}`, ...spaces, "--"];
+  }
+
+  /** Starts a command on the host and returns at once. */
+  spawn(command: readonly string[], env: Readonly<Record<string, string>> = {}): HostProcess {
+    return Bun.spawn([...this.#enter, ...command], {
+      cwd: this.folder,
+      env: { ...process.env, ...env },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+  }
+
+  /** Runs a command on the host to its end. */
+  async run(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Result> {
+    const child = this.spawn(command, env);
+    const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    return { status, stdout, stderr };
+  }
+
+  /** Runs a command that must succeed and returns what it wrote, without the last newline. Throws with its messages otherwise. */
+  async output(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
+    const { status, stdout, stderr } = await this.run(command, env);
+    if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}${stdout}`);
+    return stdout.trimEnd();
+  }
+
+  /** Starts a daemon whose messages go to `NAME.log` in the folder. */
+  daemon(name: string, command: readonly string[], env: Readonly<Record<string, string>> = {}): Subprocess {
+    const log = Bun.file(join(this.folder, `${name}.log`));
+    return Bun.spawn([...this.#enter, ...command], {
+      cwd: this.folder,
+      env: { ...process.env, ...env },
+      stdin: "ignore",
+      stdout: log,
+      stderr: log,
+    });
+  }
+
+  /** Path of a file in /proc as processes of the host see it: PIDs there are the host's. */
+  proc(...path: readonly (string | number)[]): string {
+    return join(`/proc/${this.#init.pid}/root/proc`, ...path.map(String));
+  }
+
+  /** Sends `signal` to a process of the host, from outside its container: an ancestor's PID namespace. */
+  async kill(pid: number, signal: string): Promise<void> {
+    await this.output(["kill", "-s", signal, String(pid)]);
+  }
+
+  /** The fields of /proc/PID/status. Throws if the process is gone. */
+  async status(pid: number): Promise<Readonly<Record<string, string>>> {
+    const text = await readFile(this.proc(pid, "status"), "utf8");
+    return Object.fromEntries(text.split("\n").map((line) => line.split(":\t", 2) as [string, string]));
+  }
+
+  /** Which namespace of each kind a process is in, like `ipc:[4026531839]`. Throws if the process is gone. */
+  async namespaces(pid: number): Promise<Record<"ipc" | "mnt" | "net" | "pid" | "uts", string>> {
+    const of = (kind: string) => readlink(this.proc(pid, "ns", kind));
+    const [ipc, mnt, net, id, uts] = await Promise.all([of("ipc"), of("mnt"), of("net"), of("pid"), of("uts")]);
+    return { ipc, mnt, net, pid: id, uts };
+  }
+
+  /** Every process of the host: PID and /proc/PID/stat's state letter. */
+  async processes(): Promise<{ readonly pid: number; readonly state: string }[]> {
+    const pids = (await readdir(this.proc())).map(Number).filter(Number.isInteger);
+    const found = await Promise.all(
+      pids.map(async (pid) => {
+        const stat = await readFile(this.proc(pid, "stat"), "utf8").catch(() => "");
+        return { pid, state: stat.slice(stat.lastIndexOf(")") + 2)[0] ?? "" };
+      }),
+    );
+    return found.filter(({ state }) => state !== "");
+  }
+
+  /** Whether the process is there, dead but not reaped included. */
+  async exists(pid: number): Promise<boolean> {
+    return Bun.file(this.proc(pid, "stat")).exists();
+  }
+
+  /** Ends every process, then removes folder and cgroup. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#init.stdin.end();
+    await this.#init.exited;
+    for (const hierarchy of ["", ...(await readdir(CGROUPS))])
+      await removeCgroup(join(CGROUPS, hierarchy, this.cgroup));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Removes a cgroup and those below it, once the kernel has let go of their dead processes. */
+async function removeCgroup(path: string): Promise<void> {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+  if (entries.length === 0) return;
+  for (const entry of entries) if (entry.isDirectory()) await removeCgroup(join(path, entry.name));
+  await until(`${path} is empty`, () =>
+    rmdir(path).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => error.code === "ENOENT",
+    ),
+  );
+}

@@ -15,6 +15,15 @@ export interface Result {
 /** A command started on a host: its output is the caller's to read. */
 export type HostProcess = Subprocess<"ignore", "pipe", "pipe">;
 
+/** The fields of /proc/PID/status that say how a process was set up and how it rests: proc_pid_status(5). */
+const STATUS = [
+  ...(["State", "NSpid", "Threads", "Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters"] as const),
+  ...(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigBlk", "SigIgn", "SigCgt", "Name", "Umask"] as const),
+] as const;
+
+/** Those fields' values, as the kernel writes them. */
+export type Status = Readonly<Record<(typeof STATUS)[number], string>>;
+
 /** Where cgroup controllers (v1) or the one hierarchy (v2) are mounted. */
 const CGROUPS = "/sys/fs/cgroup";
 
@@ -130,10 +139,11 @@ export class Host implements AsyncDisposable {
     await this.output(["kill", "-s", signal, String(pid)]);
   }
 
-  /** The fields of /proc/PID/status. Throws if the process is gone. */
-  async status(pid: number): Promise<Readonly<Record<string, string>>> {
+  /** What /proc/PID/status says. Throws if the process is gone. */
+  async status(pid: number): Promise<Status> {
     const text = await readFile(this.proc(pid, "status"), "utf8");
-    return Object.fromEntries(text.split("\n").map((line) => line.split(":\t", 2) as [string, string]));
+    const lines = new Map(text.split("\n").map((line) => line.split(/:\s*/, 2) as [string, string]));
+    return Object.fromEntries(STATUS.map((field) => [field, lines.get(field)?.trim()])) as Status;
   }
 
   /** Which namespace of each kind a process is in, like `ipc:[4026531839]`. Throws if the process is gone. */
@@ -143,13 +153,15 @@ export class Host implements AsyncDisposable {
     return { ipc, mnt, net, pid: id, uts };
   }
 
-  /** Every process of the host: PID and /proc/PID/stat's state letter. */
-  async processes(): Promise<{ readonly pid: number; readonly state: string }[]> {
+  /** Every process of the host: PID, its parent's, and the state's letter (proc_pid_stat(5)). */
+  async processes(): Promise<{ readonly pid: number; readonly parent: number; readonly state: string }[]> {
     const pids = (await readdir(this.proc())).map(Number).filter(Number.isInteger);
     const found = await Promise.all(
       pids.map(async (pid) => {
         const stat = await readFile(this.proc(pid, "stat"), "utf8").catch(() => "");
-        return { pid, state: stat.slice(stat.lastIndexOf(")") + 2)[0] ?? "" };
+        // The name is in parentheses and may hold anything, spaces and parentheses too.
+        const [state = "", parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+        return { pid, parent: Number(parent), state };
       }),
     );
     return found.filter(({ state }) => state !== "");

@@ -59,7 +59,7 @@ async function imageOf(
 }
 
 /** The commands of busybox that the tests use. */
-const COMMANDS = ["cat", "hostname", "ip", "kill", "ls", "readlink", "sh", "sleep"];
+const COMMANDS = ["cat", "hostname", "ip", "kill", "readlink", "seq", "sh", "sleep", "tr"];
 
 /** What a pause image says of itself. */
 const PAUSE = { Entrypoint: ["/pause"], User: "65535:65535" };

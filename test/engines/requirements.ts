@@ -4,6 +4,8 @@ import { describe, test } from "bun:test";
 /** The longest that one test or one start of an engine may take, in milliseconds: a slow machine must not fail. */
 export const PATIENCE = 180_000;
 
+const { CI } = process.env;
+
 /** Describes tests that need root, a C compiler for the reference, a static busybox and `commands`. */
 export function describeEngine(name: string, commands: readonly string[], body: () => void): void {
   const lacking = ["cc", "busybox", "unshare", "nsenter", ...commands].filter((command) => !Bun.which(command));
@@ -13,7 +15,7 @@ export function describeEngine(name: string, commands: readonly string[], body: 
   ];
   if (reasons.length === 0) {
     describe(name, body);
-  } else if (process.env["CI"]) {
+  } else if (CI) {
     test(name, () => {
       throw new Error(`an engine must not be skipped in CI: ${reasons.join("; ")}`);
     });

@@ -77,6 +77,7 @@ export async function startContainerd(host: Host, pause: Image, busybox: Image):
   for (const { archive } of [pause, busybox]) {
     await host.output(["ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", archive]);
   }
+  host.daemon("events", ["ctr", "--address", socket, "events"]);
   return new Runtime(host, cri, busybox);
 }
 
@@ -127,6 +128,7 @@ class Runtime implements Containerd {
       join: (member, script) => this.#join(id, { name: member, attempt: attempt++ }, namespaces, script),
       running: async () => (await this.sandbox(id)).state === "SANDBOX_READY",
       stop: () => this.cri.call("StopPodSandbox", { podSandboxId: id }).then(() => undefined),
+      exitStatus: () => this.#exitStatus(id),
       remove: () => this.removeSandbox(id),
     };
   }
@@ -165,6 +167,15 @@ class Runtime implements Containerd {
         }).then(({ code }) => code),
       remove: () => cri.call("RemoveContainer", { containerId }).then(() => undefined),
     };
+  }
+
+  /** CRI does not tell how a sandbox ended; containerd's own events do. A status of 0 is left out of them. */
+  async #exitStatus(id: string): Promise<number> {
+    const log = Bun.file(join(this.host.folder, "events.log"));
+    const event = await until("the exit is reported", async () =>
+      (await log.text()).split("\n").find((line) => line.includes(" /tasks/exit ") && line.includes(`"id":"${id}"`)),
+    );
+    return Number(/"exit_status":(\d+)/.exec(event)?.[1] ?? 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,5 @@
 /** A machine of its own for one engine: namespaces, a folder and a cgroup that go away whole, whatever the engine left running. */
-import { mkdtemp, readdir, readFile, readlink, rm, rmdir } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, readlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Subprocess } from "bun";
@@ -24,9 +24,6 @@ const STATUS = [
 /** Those fields' values, as the kernel writes them. */
 export type Status = Readonly<Record<(typeof STATUS)[number], string>>;
 
-/** Where cgroup controllers (v1) or the one hierarchy (v2) are mounted. */
-const CGROUPS = "/sys/fs/cgroup";
-
 /**
  * Calls `attempt` until it returns something other than undefined or false, and returns that.
  *
@@ -47,49 +44,69 @@ export async function until<T>(
 }
 
 /**
- * New PID, mount, network, IPC and UTS namespaces with a process 1 that reaps, an empty /run, a temporary folder
- * and a cgroup. The engine runs in them as root of this machine; its sockets lie in the folder, so that they are
- * reachable from outside.
+ * Makes namespaces with a process 1 that reaps and an empty /run, prints the PID of their holder and `ready`, waits
+ * until they are gone and removes the folder `$1` and the cgroup of the same name, in every hierarchy.
  *
- * Process 1 ends when its standard input closes. Then the kernel kills every process of the PID namespace and drops
- * the mounts and the network devices: nothing stays, not even after the test itself was killed.
+ * It outlives the test that was interrupted or killed: all ends when standard input closes. A shell that waits for
+ * a command reaps every other child too, which orphans of the engine need.
+ */
+const KEEPER = `trap '' INT TERM HUP
+exec 3<&0
+unshare --mount --uts --ipc --net --pid --fork --kill-child=KILL --mount-proc sh -c '
+  mount -t tmpfs tmpfs /run && mkdir -m 1777 /run/lock && echo ready && cat; exit' <&3 &
+echo $!
+wait
+for try in $(seq 100); do
+  left=$(find /sys/fs/cgroup -depth -type d -path "*/\${1##*/}*" 2>/dev/null)
+  [ -n "$left" ] || break
+  rmdir $left 2>/dev/null || sleep 0.1
+done
+rm -rf "$1"`;
+
+/**
+ * New PID, mount, network, IPC and UTS namespaces, an empty /run, a temporary folder and a cgroup. The engine runs
+ * in them as root of this machine; its sockets lie in the folder, so that they are reachable from outside.
+ *
+ * At the end the kernel kills every process of the PID namespace and drops the mounts and the network devices:
+ * nothing stays, not even after the test itself was killed.
  */
 export class Host implements AsyncDisposable {
-  /** Folder for state, sockets and images; removed at the end. */
+  /** Folder for state, sockets and images. */
   readonly folder: string;
   /** Path of the cgroup, below which engines are told to put theirs: `/pause-engines-XXXXXX`. */
   readonly cgroup: string;
-  readonly #init: Subprocess<"pipe", "pipe", "inherit">;
+  readonly #keeper: Subprocess<"pipe", "pipe", "inherit">;
+  /** PID of the process that holds the namespaces. */
+  #holder = 0;
 
-  private constructor(folder: string, init: Subprocess<"pipe", "pipe", "inherit">) {
+  private constructor(folder: string) {
     this.folder = folder;
     this.cgroup = `/${basename(folder)}`;
-    this.#init = init;
-  }
-
-  /** Starts one. Throws if this machine forbids the namespaces (they take root). */
-  static async start(): Promise<Host> {
-    const folder = await mkdtemp(join(tmpdir(), "pause-engines-"));
-    // A shell that waits for a command reaps every other child too, which orphans of the engine need.
-    const script = "mount -t tmpfs tmpfs /run && mkdir -m 1777 /run/lock && echo ready && cat; exit";
-    const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"];
-    const init = Bun.spawn(["unshare", ...namespaces, "sh", "-c", script], {
+    this.#keeper = Bun.spawn(["sh", "-c", KEEPER, "keeper", folder], {
       stdin: "pipe",
       stdout: "pipe",
       stderr: "inherit",
     });
-    const host = new Host(folder, init);
-    const { value } = await init.stdout.getReader().read();
-    if (value !== undefined) return host;
+  }
+
+  /** Starts one. Throws if this machine forbids the namespaces (they take root). */
+  static async start(): Promise<Host> {
+    const host = new Host(await mkdtemp(join(tmpdir(), "pause-engines-")));
+    let said = "";
+    for await (const bytes of host.#keeper.stdout) {
+      said += new TextDecoder().decode(bytes);
+      if (said.endsWith("ready\n")) break;
+    }
+    host.#holder = Number.parseInt(said, 10);
+    if (said.endsWith("ready\n")) return host;
     await host[Symbol.asyncDispose]();
-    throw new Error("this machine does not let the tests make namespaces: they must run as root");
+    throw new Error("this machine does not let the tests make namespaces");
   }
 
   /** The words that put a command into the host's namespaces. */
   get #enter(): string[] {
-    const of = `/proc/${this.#init.pid}`;
-    const spaces = ["--mount", "--uts", "--ipc", "--net", `--pid=${of}/ns/pid_for_children`];
-    return ["nsenter", `--target=${this.#init.pid}`, ...spaces, "--"];
+    const pid = `--pid=/proc/${this.#holder}/ns/pid_for_children`;
+    return ["nsenter", `--target=${this.#holder}`, "--mount", "--uts", "--ipc", "--net", pid, "--"];
   }
 
   /** Starts a command on the host and returns at once. */
@@ -131,7 +148,7 @@ export class Host implements AsyncDisposable {
 
   /** Path of a file in /proc as processes of the host see it: PIDs there are the host's. */
   proc(...path: readonly (string | number)[]): string {
-    return join(`/proc/${this.#init.pid}/root/proc`, ...path.map(String));
+    return join(`/proc/${this.#holder}/root/proc`, ...path.map(String));
   }
 
   /** Sends `signal` to a process of the host, from outside its container: an ancestor's PID namespace. */
@@ -172,25 +189,9 @@ export class Host implements AsyncDisposable {
     return Bun.file(this.proc(pid, "stat")).exists();
   }
 
-  /** Ends every process, then removes folder and cgroup. */
+  /** Ends every process and removes folder and cgroup. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#init.stdin.end();
-    await this.#init.exited;
-    for (const hierarchy of ["", ...(await readdir(CGROUPS))])
-      await removeCgroup(join(CGROUPS, hierarchy, this.cgroup));
-    await rm(this.folder, { recursive: true, force: true });
+    this.#keeper.stdin.end();
+    await this.#keeper.exited;
   }
-}
-
-/** Removes a cgroup and those below it, once the kernel has let go of their dead processes. */
-async function removeCgroup(path: string): Promise<void> {
-  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
-  if (entries.length === 0) return;
-  for (const entry of entries) if (entry.isDirectory()) await removeCgroup(join(path, entry.name));
-  await until(`${path} is empty`, () =>
-    rmdir(path).then(
-      () => true,
-      (error: NodeJS.ErrnoException) => error.code === "ENOENT",
-    ),
-  );
 }

@@ -23,8 +23,10 @@ export interface Pod {
   join(name: string, script: string): Promise<Member>;
   /** Whether the engine holds pause to be running. */
   running(): Promise<boolean>;
-  /** Stops pause as the engine does. Returns its exit status, or undefined where the engine does not tell. */
-  stop(): Promise<number | undefined>;
+  /** Stops the pod as the engine does. */
+  stop(): Promise<void>;
+  /** The exit status of pause, once it has ended: 128 and the signal's number when a signal ended it. */
+  exitStatus(): Promise<number>;
   /** Removes the pod with all its containers. */
   remove(): Promise<void>;
 }
@@ -215,21 +217,33 @@ const CASES: readonly Case[] = [
     async observe(pod, host) {
       await atRest(host, pod.pause);
       const start = performance.now();
-      const status = await pod.stop();
+      await pod.stop();
       // Engines wait ten seconds and more for SIGTERM to be heeded before they kill.
       const quick = performance.now() - start < 8000;
-      return { status, quick, running: await pod.running(), gone: !(await host.exists(pod.pause)) };
+      const gone = !(await host.exists(pod.pause));
+      return { quick, running: await pod.running(), gone, status: await pod.exitStatus() };
+    },
+  },
+  {
+    name: "pause is told to terminate: it exits 0 and the engine says so",
+    sharedPid: true,
+    must: { notRunning: true, status: 0 },
+    async observe(pod, host) {
+      await atRest(host, pod.pause);
+      await host.kill(pod.pause, "TERM");
+      const notRunning = await until("the engine notices", async () => !(await pod.running()));
+      return { notRunning, status: await pod.exitStatus() };
     },
   },
   {
     name: "pause is killed: the engine says so, and nothing of a shared PID namespace survives",
     sharedPid: true,
-    must: { notRunning: true, member: true },
+    must: { notRunning: true, status: 128 + 9, member: 128 + 9 },
     async observe(pod, host) {
       const member = await pod.join("member", STAY);
       await host.kill(pod.pause, "KILL");
       const notRunning = await until("the engine notices", async () => !(await pod.running()));
-      return { notRunning, member: (await member.exited()) === 128 + 9 };
+      return { notRunning, status: await pod.exitStatus(), member: await member.exited() };
     },
   },
 ];

@@ -71,13 +71,17 @@ export async function startContainerd(host: Host, pause: Image, busybox: Image):
   await Bun.write(join(folder, "cni", "pods.conflist"), JSON.stringify(network(folder)));
   await Bun.write(join(folder, "containerd.toml"), configuration(folder, pause.reference));
   const socket = join(folder, "containerd.sock");
-  host.daemon("containerd", ["containerd", "--config", join(folder, "containerd.toml")]);
   const cri = new Cri(socket);
-  await until("containerd answers", () => cri.call("Version", {}).catch(() => undefined));
+  await host.daemon("containerd", ["containerd", "--config", join(folder, "containerd.toml")], () =>
+    cri.call("Version", {}).then(
+      () => true,
+      () => false,
+    ),
+  );
   for (const { archive } of [pause, busybox]) {
     await host.output(["ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", archive]);
   }
-  host.daemon("events", ["ctr", "--address", socket, "events"]);
+  await host.daemon("events", ["ctr", "--address", socket, "events"], () => Promise.resolve(true));
   return new Runtime(host, cri, busybox);
 }
 

@@ -1,6 +1,6 @@
 /** Starts dockerd, with a containerd of its own. */
 import type { Subprocess } from "bun";
-import { type Host, type Result, until } from "./host.ts";
+import type { Host, Result } from "./host.ts";
 import type { Image } from "./images.ts";
 import type { Engine, Member, Pod } from "./pod.ts";
 
@@ -28,6 +28,8 @@ export class Docker implements Engine {
   /** Starts dockerd and loads the images. */
   static async start(this: void, host: Host, pause: Image, busybox: Image): Promise<Docker> {
     const docker = new Docker(host, pause, busybox);
+    // In place of the machine's own configuration.
+    await Bun.write(`${host.folder}/daemon.json`, "{}");
     await docker.#start();
     for (const { archive } of [pause, busybox]) await docker.output("load", "--quiet", "--input", archive);
     return docker;
@@ -35,13 +37,13 @@ export class Docker implements Engine {
 
   async #start(): Promise<void> {
     const { folder, cgroup } = this.host;
-    this.#daemon = this.host.daemon("dockerd", [
+    const command = [
       "dockerd",
       ...["--config-file", `${folder}/daemon.json`, "--pidfile", `${folder}/docker.pid`],
       ...["--data-root", `${folder}/data`, "--exec-root", `${folder}/exec`, "--host", `unix://${folder}/docker.sock`],
       ...["--iptables=false", "--ip6tables=false", "--bridge=none", "--cgroup-parent", cgroup],
-    ]);
-    await until("dockerd answers", async () => (await this.run("version")).status === 0);
+    ];
+    this.#daemon = await this.host.daemon("dockerd", command, async () => (await this.run("version")).status === 0);
   }
 
   /** Ends dockerd as a service manager does and starts it anew. */

@@ -45,7 +45,8 @@ export async function until<T>(
 
 /**
  * Makes namespaces with a process 1 that reaps and an empty /run, prints the PID of their holder and `ready`, waits
- * until they are gone and removes the folder `$1` and the cgroup of the same name, in every hierarchy.
+ * until they are gone and removes the folder `$1` and the cgroup of the same name, in every hierarchy. The unified
+ * hierarchy of a machine whose controllers are those of cgroup v1 is hidden, for crun refuses the mixture.
  *
  * It outlives the test that was interrupted or killed: all ends when standard input closes. A shell that waits for
  * a command reaps every other child too, which orphans of the engine need.
@@ -53,6 +54,7 @@ export async function until<T>(
 const KEEPER = `trap '' INT TERM HUP
 exec 3<&0
 unshare --mount --uts --ipc --net --pid --fork --kill-child=KILL --mount-proc sh -c '
+  umount /sys/fs/cgroup/unified 2>/dev/null
   mount -t tmpfs tmpfs /run && mkdir -m 1777 /run/lock && echo ready && cat; exit' <&3 &
 echo $!
 wait
@@ -134,16 +136,22 @@ export class Host implements AsyncDisposable {
     return stdout.trimEnd();
   }
 
-  /** Starts a daemon whose messages go to `NAME.log` in the folder. */
-  daemon(name: string, command: readonly string[], env: Readonly<Record<string, string>> = {}): Subprocess {
+  /**
+   * Starts a daemon, whose messages go to `NAME.log` in the folder, and waits until `ready` says so.
+   * Throws with the last messages if the daemon ends or is not ready in time.
+   */
+  async daemon(name: string, command: readonly string[], ready: () => Promise<boolean>): Promise<Subprocess> {
     const log = Bun.file(join(this.folder, `${name}.log`));
-    return Bun.spawn([...this.#enter, ...command], {
-      cwd: this.folder,
-      env: { ...process.env, ...env },
-      stdin: "ignore",
-      stdout: log,
-      stderr: log,
-    });
+    const options = { cwd: this.folder, stdin: "ignore", stdout: log, stderr: log } as const;
+    const daemon = Bun.spawn([...this.#enter, ...command], options);
+    try {
+      await until(`${name} is ready`, async () => daemon.exitCode !== null || (await ready()));
+      if (daemon.exitCode !== null) throw new Error(`${name} ended with status ${daemon.exitCode}`);
+    } catch (error) {
+      const last = (await log.text()).trimEnd().split("\n").slice(-20).join("\n");
+      throw new Error(`${error instanceof Error ? error.message : error}:\n${last}`);
+    }
+    return daemon;
   }
 
   /** Path of a file in /proc as processes of the host see it: PIDs there are the host's. */

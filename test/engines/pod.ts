@@ -79,7 +79,8 @@ export async function atRest(host: Host, pid: number): Promise<Observation> {
     executable: await host.output(["readlink", `/proc/${pid}/exe`]),
     environment: (await readFile(host.proc(pid, "environ"), "utf8"))
       .split("\0")
-      .filter((entry) => !/^(HOSTNAME|container)=/.test(entry)).sort(),
+      .filter((entry) => !/^(HOSTNAME|container)=/.test(entry))
+      .sort(),
     ownNamespaces: await ownNamespaces(host, pid),
   };
 }

@@ -258,7 +258,7 @@ const CASES: readonly Case[] = [
 ];
 
 /** The processes that a member sees: `1 /pause` and, for all others, the command line alone, sorted. */
-async function processes(member: Member): Promise<string[]> {
+export async function processes(member: Member): Promise<string[]> {
   const lines = (await member.exec(LOOK)).split("\n").map((line) => line.trim());
   // A number alone is a process that ended while it was looked at, like the one that ran `tr`.
   const alive = lines.filter((line) => / \S/.test(line));

@@ -111,10 +111,9 @@ export class Host implements AsyncDisposable {
     return ["nsenter", `--target=${this.#holder}`, "--mount", "--uts", "--ipc", "--net", pid, "--"];
   }
 
-  /** Starts a command on the host and returns at once. */
+  /** Starts a command on the host, in its root folder, and returns at once. */
   spawn(command: readonly string[], env: Readonly<Record<string, string>> = {}): HostProcess {
     return Bun.spawn([...this.#enter, ...command], {
-      cwd: this.folder,
       env: { ...process.env, ...env },
       stdin: "ignore",
       stdout: "pipe",
@@ -142,7 +141,7 @@ export class Host implements AsyncDisposable {
    */
   async daemon(name: string, command: readonly string[], ready: () => Promise<boolean>): Promise<Subprocess> {
     const log = Bun.file(join(this.folder, `${name}.log`));
-    const options = { cwd: this.folder, stdin: "ignore", stdout: log, stderr: log } as const;
+    const options = { stdin: "ignore", stdout: log, stderr: log } as const;
     const daemon = Bun.spawn([...this.#enter, ...command], options);
     try {
       await until(`${name} is ready`, async () => daemon.exitCode !== null || (await ready()));

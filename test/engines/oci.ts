@@ -39,11 +39,28 @@ export interface Limits {
 /** One container that runs in the foreground of its runtime. */
 export interface Container {
   readonly name: string;
-  /** PID of the container's process on the host. */
+  /** The name of its bundle and of its cgroup. */
+  readonly bundle: string;
+  /** PID of the container's process on the host; -1 if the container ended at once or did not start. */
   readonly pid: number;
   /** How the runtime ended: with the container's exit status, or its own when the container did not start. */
   readonly ended: Promise<Result>;
 }
+
+/**
+ * Puts pause's files on a disk with the kernel's default read-ahead of 128 KiB (256 sectors), from which a memory
+ * limit can be measured: what the machine's own disk reads ahead is charged to the container too. The disk goes with
+ * the host's mounts.
+ */
+const DISK = `cd "$1"
+truncate --size 512M disk
+mkfs.ext4 -q disk
+mkdir pause-root
+mount -o loop disk pause-root
+blockdev --setra 256 "$(findmnt --noheadings --output SOURCE --target pause-root)"
+cp -a pause/. pause-root
+chmod 755 pause-root
+rm -rf pause`;
 
 /** runc or crun on one host. */
 export class OciRuntime implements Engine {
@@ -59,10 +76,25 @@ export class OciRuntime implements Engine {
   /** Returns what starts the given runtime: unpacks the images once, for all containers. */
   static with(runtime: "runc" | "crun"): (host: Host, pause: Image, busybox: Image) => Promise<OciRuntime> {
     return async (host, pause, busybox) => {
-      await unpack(pause, join(host.folder, "pause-root"));
+      await unpack(pause, join(host.folder, "pause"));
       await unpack(busybox, join(host.folder, "busybox-root"));
+      await host.output(["sh", "-ec", DISK, "disk", host.folder]);
       return new OciRuntime(host, runtime);
     };
+  }
+
+  /** Makes the kernel forget what it holds of pause's files, as if this machine never ran it. */
+  async chill(): Promise<void> {
+    const files = '$(find "$1/pause-root" -type f) "$1/disk"';
+    const forget = `sync; for file in ${files}; do dd if="$file" iflag=nocache count=0 status=none; done`;
+    await this.host.output(["sh", "-ec", forget, "chill", this.host.folder]);
+  }
+
+  /** The memory limit in bytes that the kernel holds a container to: of cgroup v1, else of v2. */
+  async memoryLimit({ bundle }: Container): Promise<number> {
+    const path = `${this.host.cgroup}/${bundle}`;
+    const files = `/sys/fs/cgroup/memory${path}/memory.limit_in_bytes /sys/fs/cgroup${path}/memory.max`;
+    return Number(await this.host.output(["sh", "-c", `cat ${files} 2>/dev/null || true`]));
   }
 
   /** Runs a command of the runtime. */
@@ -74,24 +106,27 @@ export class OciRuntime implements Engine {
     return [this.#runtime, "--root", join(this.host.folder, "state"), ...args];
   }
 
-  /** The runtime's own default configuration, changed by `change`, in a new bundle. Returns the bundle's folder. */
+  /** The runtime's own default configuration, changed by `change`, in a new bundle. Returns the bundle's name. */
   async #bundle(change: (spec: RuntimeSpec) => void): Promise<string> {
-    const bundle = join(this.host.folder, `bundle-${++this.#containers}`);
-    await mkdir(bundle);
-    await this.host.output(["sh", "-c", `cd ${bundle} && ${this.#runtime} spec`]);
-    const file = Bun.file(join(bundle, "config.json"));
+    const bundle = `bundle-${++this.#containers}`;
+    const folder = join(this.host.folder, bundle);
+    await mkdir(folder);
+    await this.host.output(["sh", "-c", `cd ${folder} && ${this.#runtime} spec`]);
+    const file = Bun.file(join(folder, "config.json"));
     const spec = (await file.json()) as RuntimeSpec;
     spec.process.terminal = false;
-    spec.linux.cgroupsPath = `${this.host.cgroup}/bundle-${this.#containers}`;
+    spec.linux.cgroupsPath = `${this.host.cgroup}/${bundle}`;
     spec.linux.namespaces = ["pid", "ipc", "uts", "mount", "network"].map((type) => ({ type }));
     change(spec);
     await file.write(JSON.stringify(spec));
     return bundle;
   }
 
-  /** Starts a container from a bundle. Throws what the runtime said if it does not come up. */
+  /** Starts a container from a bundle and waits until it runs or has ended. */
   async #start(name: string, bundle: string): Promise<Container> {
-    const child: HostProcess = this.host.spawn(this.#command(["run", "--bundle", bundle, name]));
+    const child: HostProcess = this.host.spawn(
+      this.#command(["run", "--bundle", join(this.host.folder, bundle), name]),
+    );
     const ended = Promise.all([child.stdout.text(), child.stderr.text(), child.exited]).then(
       ([stdout, stderr, status]) => ({ status, stdout, stderr }),
     );
@@ -100,8 +135,7 @@ export class OciRuntime implements Engine {
       const state = await this.#state(name);
       return state?.status === "running" && state.pid;
     });
-    // A container that has ended already is one that ran, unless the runtime itself complains.
-    return { name, pid, ended };
+    return { name, bundle, pid, ended };
   }
 
   async #state(name: string): Promise<{ readonly status: string; readonly pid: number } | undefined> {

@@ -57,7 +57,7 @@ const NOBODY = "65535\t65535\t65535\t65535";
 const NO_CAPABILITIES = "0000000000000000";
 
 /** How pause must be seen to run on an engine that heeds the image's user and drops what it is told to drop. */
-export const UNPRIVILEGED: Observation = {
+export const UNPRIVILEGED = {
   Uid: NOBODY,
   Gid: NOBODY,
   CapEff: NO_CAPABILITIES,
@@ -66,11 +66,11 @@ export const UNPRIVILEGED: Observation = {
   NoNewPrivs: "1",
 };
 
-/** What /proc tells of pause once it sleeps; if it does not within half a minute, of what it does instead. */
-export async function atRest(host: Host, pid: number): Promise<Observation> {
+/** What /proc tells of pause once it sleeps; if it does not within `seconds`, of what it does instead. Throws if it is gone. */
+export async function atRest(host: Host, pid: number, seconds = 30): Promise<Observation> {
   const sleeps = ({ SigCgt, State }: Status) => SigCgt === THREE_HANDLERS && State === "S (sleeping)";
   const rests = async () => sleeps(await host.status(pid));
-  await until("pause sleeps", rests, 30).catch(() => undefined);
+  await until("pause sleeps", rests, seconds).catch(() => undefined);
   const { NSpid, ...status } = await host.status(pid);
   return {
     ...status,

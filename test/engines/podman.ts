@@ -92,5 +92,8 @@ export class Podman implements Engine {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.host[Symbol.asyncDispose]();
+    // Not everything of podman's takes --cgroup-parent. The kernel refuses to remove what another podman uses.
+    const left = ["/sys/fs/cgroup", "-depth", "-type", "d", "-path", "*/libpod_parent*"];
+    await Bun.spawn(["find", ...left, "-exec", "rmdir", "{}", ";"], { stderr: "ignore" }).exited;
   }
 }

@@ -10,6 +10,9 @@ export interface Image {
   readonly reference: string;
 }
 
+/** This machine's architecture, as images name it. */
+const ARCHITECTURE = process.arch === "x64" ? "amd64" : process.arch;
+
 const ROOT = join(import.meta.dir, "..", "..");
 
 /** Runs a command that must succeed; throws with its messages otherwise. */
@@ -43,7 +46,7 @@ async function imageOf(
   for (const name of links) await symlink("busybox", join(root, "bin", name));
   await run("tar", "-C", root, "--owner=0", "--group=0", "--numeric-owner", "-cf", join(work, "layer.tar"), ".");
   const image = {
-    architecture: process.arch === "x64" ? "amd64" : process.arch,
+    architecture: ARCHITECTURE,
     os: "linux",
     config,
     rootfs: { type: "layers", diff_ids: [`sha256:${await sha256(join(work, "layer.tar"))}`] },
@@ -64,14 +67,18 @@ const COMMANDS = ["cat", "hostname", "ip", "kill", "readlink", "seq", "sh", "sle
 /** What a pause image says of itself. */
 const PAUSE = { Entrypoint: ["/pause"], User: "65535:65535" };
 
-/** The image of pause as shipped. */
-export async function pauseImage(folder: string): Promise<Image> {
-  await run("bun", "scripts/build.ts", "--if-stale");
-  const files: Record<string, string> = { pause: join(ROOT, "dist", "pause") };
-  for (const [, path] of (await run("ldd", files["pause"] as string)).matchAll(/(\/\S+) \(0x/g)) {
-    if (path) files[path] = path;
-  }
-  return imageOf(folder, "localhost/pause-ts:test", files, PAUSE);
+/** The archive of the image as shipped, for this machine; built once a run. */
+let shipped: Promise<Image> | undefined;
+
+/** The image of pause as shipped: what `npm run image` builds. */
+export function pauseImage(): Promise<Image> {
+  shipped ??= (async () => {
+    const image = { archive: join(ROOT, "dist", "engines", "pause.oci.tar"), reference: "localhost/pause-ts:test" };
+    const options = ["--platform", `linux/${ARCHITECTURE}`, "--tag", image.reference, "--output", image.archive];
+    await run(process.execPath, "scripts/image.ts", ...options);
+    return image;
+  })();
+  return shipped;
 }
 
 /** The image of the C reference, compiled here. Throws without a C compiler and a static libc. */

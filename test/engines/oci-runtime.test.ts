@@ -30,24 +30,41 @@ const LIVES = {
   stderr: "Shutting down, got signal: Terminated\n",
 };
 
+/** How often a start is tried: a runtime's own preparations now and then need more memory than there is. */
+const TRIES = 3;
+
 /** What pause is seen to do in a strict bundle, from a start with nothing of it in memory to its stop. */
 async function life(runtime: OciRuntime, limits: Limits): Promise<Readonly<Record<string, unknown>>> {
   await runtime.chill();
-  const container = await runtime.startPause("strict", limits);
-  const gone = { SigCgt: "none: it is gone" };
-  const rest = container.pid > 0 && (await atRest(runtime.host, container.pid, LONGEST_START).catch(() => gone));
+  let container = await runtime.startPause("strict", limits);
+  for (let tried = 1; container.pid <= 0 && tried < TRIES; tried++) {
+    await container.ended;
+    container = await runtime.startPause("strict", limits);
+  }
+  const gone = { SigCgt: GONE };
+  const rest = container.pid > 0 ? await atRest(runtime.host, container.pid, LONGEST_START).catch(() => gone) : gone;
   const limit = limits.memory && (await runtime.memoryLimit(container));
-  const { status, stdout, stderr } = await runtime.stop(container, rest === gone ? "KILL" : "TERM");
+  const { status, stdout, stderr } = await runtime.stop(container, rest["SigCgt"] === LIVES.SigCgt ? "TERM" : "KILL");
   return { ...rest, limit, status, stdout, stderr };
 }
 
+/** Stands where a field of /proc/PID/status would be if there were a process. */
+const GONE = "the process is gone";
+
 /** The smallest memory limit in bytes under which pause starts, rests and stops, by bisection below `high`. */
 async function smallestMemory(runtime: OciRuntime, seccomp: unknown, high: number): Promise<number> {
+  const survives = async (memory: number) => {
+    for (let tried = 0; tried < TRIES; tried++) {
+      const { SigCgt, status } = await life(runtime, { memory, seccomp });
+      if (SigCgt === LIVES.SigCgt && status === 0) return true;
+      if (SigCgt !== GONE) return false;
+    }
+    return false;
+  };
   let [dies, lives] = [0, high];
   while (lives - dies > STEP) {
     const memory = Math.round((dies + lives) / 2 / STEP) * STEP;
-    const { SigCgt, status } = (await life(runtime, { memory, seccomp })) as { SigCgt?: string; status: number };
-    if (SigCgt === LIVES.SigCgt && status === 0) lives = memory;
+    if (await survives(memory)) lives = memory;
     else dies = memory;
   }
   return lives;

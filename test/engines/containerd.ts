@@ -112,8 +112,10 @@ class Runtime implements Containerd {
   }
 
   async sandbox(id: string): Promise<Sandbox> {
-    const { status, info } = await this.cri.call("PodSandboxStatus", { id, verbose: true });
-    const details = JSON.parse(info["info"] ?? "{}") as Pick<Sandbox, "pid" | "runtimeSpec">;
+    const answer = await this.cri.call("PodSandboxStatus", { id, verbose: true });
+    const { status } = answer;
+    const { info = "{}" } = answer.info;
+    const details = JSON.parse(info) as Pick<Sandbox, "pid" | "runtimeSpec">;
     return { state: status.state, ip: status.network?.ip ?? "", pid: details.pid, runtimeSpec: details.runtimeSpec };
   }
 

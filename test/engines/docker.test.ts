@@ -146,6 +146,7 @@ describeEngine("Docker", ["dockerd", "docker", "containerd", "runc"], () => {
         await docker.host.kill(first, "KILL");
         const second = await anew(first);
         const revived = await atRest(docker.host, second);
+        const { pid, Threads } = revived;
         await docker.restart();
         // PIDs count on, so another one is another process.
         const third = await anew(second);
@@ -155,7 +156,7 @@ describeEngine("Docker", ["dockerd", "docker", "containerd", "runc"], () => {
         const joined = await docker.output(...joiner, docker.busybox, "sh", "-c", look);
         await docker.output("rm", "--force", name);
         return {
-          revived: revived["pid"] === "1" && revived["Threads"] === "1",
+          revived: pid === "1" && Threads === "1",
           restarted: Bun.deepEquals(restarted, revived),
           joined,
         };

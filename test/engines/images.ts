@@ -64,8 +64,11 @@ async function imageOf(
 /** The commands of busybox that the tests use. */
 const COMMANDS = ["cat", "hostname", "ip", "kill", "readlink", "seq", "sh", "sleep", "tr"];
 
+/** The search path that builders give an image which sets none. */
+const SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /** What a pause image says of itself. */
-const PAUSE = { Entrypoint: ["/pause"], User: "65535:65535" };
+const PAUSE = { Entrypoint: ["/pause"], User: "65535:65535", Env: [`PATH=${SEARCH}`] };
 
 /** The archive of the image as shipped, for this machine; built once a run. */
 let shipped: Promise<Image> | undefined;

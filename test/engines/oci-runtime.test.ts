@@ -16,7 +16,7 @@ const MEMORY = [16, 8, 6];
 const STEP = 64 * KIBIBYTE;
 
 /** How long pause may take to start where memory is so short that it reads its own pages again and again, in seconds. */
-const LONGEST_START = 10;
+const LONGEST_START = 5;
 
 const LIVES = {
   ...UNPRIVILEGED,
@@ -44,7 +44,8 @@ async function life(runtime: OciRuntime, limits: Limits): Promise<Readonly<Recor
   const gone = { SigCgt: GONE };
   const rest = container.pid > 0 ? await atRest(runtime.host, container.pid, LONGEST_START).catch(() => gone) : gone;
   const limit = limits.memory && (await runtime.memoryLimit(container));
-  const { status, stdout, stderr } = await runtime.stop(container, rest["SigCgt"] === LIVES.SigCgt ? "TERM" : "KILL");
+  const { SigCgt } = rest;
+  const { status, stdout, stderr } = await runtime.stop(container, SigCgt === LIVES.SigCgt ? "TERM" : "KILL");
   return { ...rest, limit, status, stdout, stderr };
 }
 

@@ -268,7 +268,7 @@ export async function processes(member: Member): Promise<string[]> {
 /** Starts both sides of an engine before the tests around it, stops them afterwards, and gives access to them. */
 export function bothSides<E extends Engine>(start: StartEngine<E>): () => Sides<E> {
   let sides: Sides<E> | undefined;
-  const launch = async (imageOf: typeof pauseImage) => {
+  const launch = async (imageOf: (folder: string) => Promise<Image>) => {
     const host = await Host.start();
     try {
       return await start(host, await imageOf(host.folder), await busyboxImage(host.folder));

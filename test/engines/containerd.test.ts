@@ -1,0 +1,115 @@
+/** Pods on containerd, over the socket that a kubelet would use. */
+import { expect, test } from "bun:test";
+import { type Containerd, POD, startContainerd } from "./containerd.ts";
+import type { NamespaceMode } from "./cri.ts";
+import { atRest, bothSides, compare, ownNamespaces, testPods, UNPRIVILEGED } from "./pod.ts";
+import { describeEngine, PATIENCE } from "./requirements.ts";
+import { median, record } from "./results.ts";
+
+const MODES: readonly NamespaceMode[] = ["POD", "CONTAINER", "NODE"];
+
+/** How many pods start at once, and how often the start of one is measured. */
+const MANY = 50;
+
+/** How much longer than with the reference's image RunPodSandbox may take. */
+const SLOWEST = 1.15;
+
+/** Milliseconds that RunPodSandbox takes; the sandbox is removed outside of them. */
+async function timeOfStart(containerd: Containerd, name: string): Promise<number> {
+  const start = performance.now();
+  const id = await containerd.runSandbox(name, POD);
+  const time = performance.now() - start;
+  await containerd.removeSandbox(id);
+  return time;
+}
+
+describeEngine("containerd", ["containerd", "ctr", "runc"], () => {
+  const sides = bothSides(startContainerd);
+  testPods(sides, UNPRIVILEGED);
+
+  for (const pid of MODES) {
+    // With the node's PID namespace pause is not PID 1, and only says so.
+    const must = { ready: true, isFirst: pid !== "NODE", one: "1", SigCgt: "0000000000014002", gone: true, left: 0 };
+    for (const network of MODES) {
+      for (const ipc of MODES) {
+        const observe = async (containerd: Containerd) => {
+          const { host, cri } = containerd;
+          const id = await containerd.runSandbox("modes", { pid, network, ipc });
+          const sandbox = await containerd.sandbox(id);
+          const { pid: first, Threads, SigCgt } = await atRest(host, sandbox.pid);
+          const own = await ownNamespaces(host, sandbox.pid);
+          await containerd.removeSandbox(id);
+          return {
+            ready: sandbox.state === "SANDBOX_READY",
+            address: sandbox.ip !== "",
+            isFirst: first === "1",
+            one: Threads,
+            SigCgt,
+            own,
+            gone: !(await host.exists(sandbox.pid)),
+            left: (await cri.call("ListPodSandbox", {})).items.length,
+          };
+        };
+        const own = [
+          ...(ipc === "NODE" ? [] : ["ipc"]),
+          "mnt",
+          ...(network === "NODE" ? [] : ["net"]),
+          ...(pid === "NODE" ? [] : ["pid"]),
+          // A pod with the node's network has the node's hostname too.
+          ...(network === "NODE" ? [] : ["uts"]),
+        ];
+        test(
+          `a sandbox with the PID namespace of the ${pid}, network of the ${network}, IPC of the ${ipc}`,
+          () => compare(sides(), { ...must, own, address: network !== "NODE" }, observe),
+          PATIENCE,
+        );
+      }
+    }
+  }
+
+  test(
+    `${MANY} pods at once`,
+    () =>
+      compare(sides(), { ready: MANY, addresses: MANY, atRest: MANY, left: 0 }, async (containerd) => {
+        const start = performance.now();
+        const names = Array.from({ length: MANY }, (_, index) => `many-${index}`);
+        const ids = await Promise.all(names.map((name) => containerd.runSandbox(name, POD)));
+        const started = performance.now();
+        const sandboxes = await Promise.all(ids.map((id) => containerd.sandbox(id)));
+        const rests = await Promise.all(sandboxes.map(({ pid }) => atRest(containerd.host, pid)));
+        const stop = performance.now();
+        await Promise.all(ids.map((id) => containerd.removeSandbox(id)));
+        await record(`containerd, ${MANY} pods at once, ${containerd === sides().ours ? "ours" : "reference"}`, {
+          startMilliseconds: Math.round(started - start),
+          removeMilliseconds: Math.round(performance.now() - stop),
+        });
+        return {
+          ready: sandboxes.filter(({ state }) => state === "SANDBOX_READY").length,
+          addresses: new Set(sandboxes.map(({ ip }) => ip)).size,
+          atRest: rests.filter(({ pid, Threads }) => pid === "1" && Threads === "1").length,
+          left: (await containerd.cri.call("ListPodSandbox", {})).items.length,
+        };
+      }),
+    PATIENCE,
+  );
+
+  test(
+    `RunPodSandbox, median of ${MANY}: at most ${SLOWEST} times the reference's`,
+    async () => {
+      const { ours, reference } = sides();
+      const times = { ours: [] as number[], reference: [] as number[] };
+      for (let round = 0; round < MANY; round++) {
+        // Turn about, and each first as often as the other: what else the machine does hits both.
+        const order = [["ours", ours] as const, ["reference", reference] as const];
+        for (const [side, containerd] of round % 2 ? order : order.reverse()) {
+          times[side].push(await timeOfStart(containerd, `round-${round}`));
+        }
+      }
+      const result = { ours: median(times.ours), reference: median(times.reference) };
+      const ratio = result.ours / result.reference;
+      await record(`containerd, RunPodSandbox, median of ${MANY}, milliseconds`, { ...result, ratio });
+      expect(ratio).toBeLessThanOrEqual(SLOWEST);
+    },
+    PATIENCE,
+  );
+});

@@ -1,0 +1,191 @@
+/** Starts containerd as a CRI runtime whose sandboxes run a given pause image. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type ContainerConfig, Cri, type NamespaceOptions, type PodSandboxConfig } from "./cri.ts";
+import { type Host, until } from "./host.ts";
+import type { Image } from "./images.ts";
+import type { RuntimeSpec } from "./oci.ts";
+import type { Engine, Member, Pod } from "./pod.ts";
+
+/** A running containerd. */
+export interface Containerd extends Engine {
+  readonly cri: Cri;
+  /** RunPodSandbox with namespaces as told; returns the sandbox's ID. */
+  runSandbox(name: string, namespaces: NamespaceOptions): Promise<string>;
+  /** What the runtime knows of a sandbox. */
+  sandbox(id: string): Promise<Sandbox>;
+  /** Stops and removes a sandbox. */
+  removeSandbox(id: string): Promise<void>;
+}
+
+/** A sandbox as PodSandboxStatus tells it. */
+export interface Sandbox {
+  readonly state: string;
+  /** Empty with the node's network. */
+  readonly ip: string;
+  /** PID of pause on the host. */
+  readonly pid: number;
+  /** The OCI runtime configuration that containerd made. */
+  readonly runtimeSpec: RuntimeSpec;
+}
+
+/** containerd's configuration: everything below `folder`, the rest as shipped. */
+function configuration(folder: string, sandboxImage: string): string {
+  const cri = 'plugins."io.containerd.grpc.v1.cri"';
+  return `version = 2
+root = "${folder}/root"
+state = "${folder}/state"
+[grpc]
+  address = "${folder}/containerd.sock"
+[${cri}]
+  sandbox_image = "${sandboxImage}"
+  disable_apparmor = true
+  restrict_oom_score_adj = true
+  stream_server_port = "0"
+  [${cri}.cni]
+    bin_dir = "${CNI_PLUGINS}"
+    conf_dir = "${folder}/cni"
+  [${cri}.containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+`;
+}
+
+/** Where the distribution keeps the CNI plugins. */
+const CNI_PLUGINS =
+  ["/usr/lib/cni", "/opt/cni/bin"].find((folder) => Bun.which("bridge", { PATH: folder })) ?? "/usr/lib/cni";
+
+/** A network of the host's own: a bridge without a gateway to the outside. */
+function network(folder: string): unknown {
+  const ipam = { type: "host-local", subnet: "10.200.0.0/16", dataDir: `${folder}/addresses` };
+  const bridge = { type: "bridge", bridge: "pods0", isGateway: false, ipMasq: false, ipam };
+  return { cniVersion: "0.4.0", name: "pods", plugins: [bridge] };
+}
+
+/** The namespaces of an ordinary pod. */
+export const POD: NamespaceOptions = { network: "POD", pid: "POD", ipc: "POD" };
+
+/** Starts containerd with `pause` as its sandbox image. */
+export async function startContainerd(host: Host, pause: Image, busybox: Image): Promise<Containerd> {
+  const { folder } = host;
+  await mkdir(join(folder, "cni"));
+  await Bun.write(join(folder, "cni", "pods.conflist"), JSON.stringify(network(folder)));
+  await Bun.write(join(folder, "containerd.toml"), configuration(folder, pause.reference));
+  const socket = join(folder, "containerd.sock");
+  const cri = new Cri(socket);
+  await host.daemon("containerd", ["containerd", "--config", join(folder, "containerd.toml")], () =>
+    cri.call("Version", {}).then(
+      () => true,
+      () => false,
+    ),
+  );
+  for (const { archive } of [pause, busybox]) {
+    await host.output(["ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", archive]);
+  }
+  await host.daemon("events", ["ctr", "--address", socket, "events"], () => Promise.resolve(true));
+  return new Runtime(host, cri, busybox);
+}
+
+class Runtime implements Containerd {
+  readonly host: Host;
+  readonly cri: Cri;
+  readonly #busybox: Image;
+  readonly #configs = new Map<string, PodSandboxConfig>();
+
+  constructor(host: Host, cri: Cri, busybox: Image) {
+    this.host = host;
+    this.cri = cri;
+    this.#busybox = busybox;
+  }
+
+  async runSandbox(name: string, namespaceOptions: NamespaceOptions): Promise<string> {
+    const config: PodSandboxConfig = {
+      metadata: { name, uid: name, namespace: "default" },
+      hostname: namespaceOptions.network === "NODE" ? "" : name,
+      linux: {
+        cgroupParent: this.host.cgroup,
+        securityContext: { namespaceOptions, seccomp: { profileType: "RuntimeDefault" } },
+      },
+    };
+    const { podSandboxId } = await this.cri.call("RunPodSandbox", { config });
+    this.#configs.set(podSandboxId, config);
+    return podSandboxId;
+  }
+
+  async sandbox(id: string): Promise<Sandbox> {
+    const answer = await this.cri.call("PodSandboxStatus", { id, verbose: true });
+    const { status } = answer;
+    const { info = "{}" } = answer.info;
+    const details = JSON.parse(info) as Pick<Sandbox, "pid" | "runtimeSpec">;
+    return { state: status.state, ip: status.network?.ip ?? "", pid: details.pid, runtimeSpec: details.runtimeSpec };
+  }
+
+  async removeSandbox(id: string): Promise<void> {
+    await this.cri.call("StopPodSandbox", { podSandboxId: id });
+    await this.cri.call("RemovePodSandbox", { podSandboxId: id });
+  }
+
+  async startPod(name: string, { sharedPid }: { readonly sharedPid: boolean }): Promise<Pod> {
+    const namespaces: NamespaceOptions = { ...POD, pid: sharedPid ? "POD" : "CONTAINER" };
+    const id = await this.runSandbox(name, namespaces);
+    const { pid } = await this.sandbox(id);
+    let attempt = 0;
+    return {
+      pause: pid,
+      join: (member, script) => this.#join(id, { name: member, attempt: attempt++ }, namespaces, script),
+      running: async () => (await this.sandbox(id)).state === "SANDBOX_READY",
+      stop: () => this.cri.call("StopPodSandbox", { podSandboxId: id }).then(() => undefined),
+      exitStatus: () => this.#exitStatus(id),
+      remove: () => this.removeSandbox(id),
+    };
+  }
+
+  async #join(
+    podSandboxId: string,
+    metadata: ContainerConfig["metadata"],
+    namespaceOptions: NamespaceOptions,
+    script: string,
+  ): Promise<Member> {
+    const { cri } = this;
+    const sandboxConfig = this.#configs.get(podSandboxId);
+    if (!sandboxConfig) throw new Error(`no sandbox ${podSandboxId}`);
+    const config: ContainerConfig = {
+      metadata,
+      image: { image: this.#busybox.reference },
+      command: ["sh", "-c", script],
+      linux: { securityContext: { namespaceOptions } },
+    };
+    const { containerId } = await cri.call("CreateContainer", { podSandboxId, config, sandboxConfig });
+    await cri.call("StartContainer", { containerId });
+    return {
+      async exec(text) {
+        const { stdout, stderr, exitCode } = await cri.call("ExecSync", {
+          containerId,
+          cmd: ["sh", "-c", text],
+          timeout: 60,
+        });
+        if (exitCode !== 0) throw new Error(`exec: status ${exitCode}: ${stderr}`);
+        return stdout.toString();
+      },
+      exited: () =>
+        until("the container has ended", async () => {
+          const { status } = await cri.call("ContainerStatus", { id: containerId });
+          return status.state === "CONTAINER_EXITED" ? { code: status.exitCode } : undefined;
+        }).then(({ code }) => code),
+      remove: () => cri.call("RemoveContainer", { containerId }).then(() => undefined),
+    };
+  }
+
+  /** CRI does not tell how a sandbox ended; containerd's own events do. A status of 0 is left out of them. */
+  async #exitStatus(id: string): Promise<number> {
+    const log = Bun.file(join(this.host.folder, "events.log"));
+    const event = await until("the exit is reported", async () =>
+      (await log.text()).split("\n").find((line) => line.includes(" /tasks/exit ") && line.includes(`"id":"${id}"`)),
+    );
+    return Number(/"exit_status":(\d+)/.exec(event)?.[1] ?? 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cri[Symbol.dispose]();
+    await this.host[Symbol.asyncDispose]();
+  }
+}

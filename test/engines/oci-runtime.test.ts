@@ -1,0 +1,118 @@
+/** Pods on runc and crun alone, in the strictest bundle there is. */
+import { beforeAll, expect, test } from "bun:test";
+import { type Limits, OciRuntime } from "./oci.ts";
+import { atRest, bothSides, compare, testPods, UNPRIVILEGED } from "./pod.ts";
+import { describeEngine, PATIENCE } from "./requirements.ts";
+import { record } from "./results.ts";
+import { defaultProfiles, type Profiles } from "./seccomp.ts";
+
+const KIBIBYTE = 1024;
+const MEBIBYTE = 1024 * KIBIBYTE;
+
+/** The memory limits that a pod must live under, in MiB. */
+const MEMORY = [16, 8, 6];
+
+/** The search for the smallest memory limit: to how much it is exact, in bytes. */
+const STEP = 64 * KIBIBYTE;
+
+/** How long pause may take to start where memory is so short that it reads its own pages again and again, in seconds. */
+const LONGEST_START = 5;
+
+const LIVES = {
+  ...UNPRIVILEGED,
+  CapBnd: UNPRIVILEGED.CapEff,
+  Seccomp: "2",
+  pid: "1",
+  Threads: "1",
+  SigCgt: "0000000000014002",
+  status: 0,
+  stdout: "",
+  stderr: "Shutting down, got signal: Terminated\n",
+};
+
+/** How often a start is tried: a runtime's own preparations now and then need more memory than there is. */
+const TRIES = 3;
+
+/** What pause is seen to do in a strict bundle, from a start with nothing of it in memory to its stop. */
+async function life(runtime: OciRuntime, limits: Limits): Promise<Readonly<Record<string, unknown>>> {
+  await runtime.chill();
+  let container = await runtime.startPause("strict", limits);
+  for (let tried = 1; container.pid <= 0 && tried < TRIES; tried++) {
+    await container.ended;
+    container = await runtime.startPause("strict", limits);
+  }
+  const gone = { SigCgt: GONE };
+  const rest = container.pid > 0 ? await atRest(runtime.host, container.pid, LONGEST_START).catch(() => gone) : gone;
+  const limit = limits.memory && (await runtime.memoryLimit(container));
+  const { SigCgt } = rest;
+  const { status, stdout, stderr } = await runtime.stop(container, SigCgt === LIVES.SigCgt ? "TERM" : "KILL");
+  return { ...rest, limit, status, stdout, stderr };
+}
+
+/** Stands where a field of /proc/PID/status would be if there were a process. */
+const GONE = "the process is gone";
+
+/** The smallest memory limit in bytes under which pause starts, rests and stops, by bisection below `high`. */
+async function smallestMemory(runtime: OciRuntime, seccomp: unknown, high: number): Promise<number> {
+  const survives = async (memory: number) => {
+    for (let tried = 0; tried < TRIES; tried++) {
+      const { SigCgt, status } = await life(runtime, { memory, seccomp });
+      if (SigCgt === LIVES.SigCgt && status === 0) return true;
+      if (SigCgt !== GONE) return false;
+    }
+    return false;
+  };
+  let [dies, lives] = [0, high];
+  while (lives - dies > STEP) {
+    const memory = Math.round((dies + lives) / 2 / STEP) * STEP;
+    if (await survives(memory)) lives = memory;
+    else dies = memory;
+  }
+  return lives;
+}
+
+let profiles: Promise<Profiles> | undefined;
+
+for (const name of ["runc", "crun"] as const) {
+  const tools = ["mkfs.ext4", "losetup", "blockdev", "findmnt"];
+  describeEngine(name, [name, "containerd", "ctr", "dockerd", "docker", "runc", ...tools], () => {
+    const sides = bothSides(OciRuntime.with(name));
+    testPods(sides, UNPRIVILEGED);
+
+    beforeAll(async () => {
+      profiles ??= defaultProfiles();
+      await profiles;
+    }, PATIENCE);
+
+    for (const engine of ["containerd", "Docker"] as const) {
+      test(
+        `the strictest bundle with the default seccomp profile of ${engine}`,
+        () => compare(sides(), LIVES, async (runtime) => life(runtime, { seccomp: (await profiles)?.[engine] })),
+        PATIENCE,
+      );
+      for (const memory of MEMORY.map((mebibytes) => mebibytes * MEBIBYTE)) {
+        test(
+          `the same with ${memory / MEBIBYTE} MiB of memory`,
+          () =>
+            compare(sides(), { ...LIVES, limit: memory }, async (runtime) =>
+              life(runtime, { memory, seccomp: (await profiles)?.[engine] }),
+            ),
+          PATIENCE,
+        );
+      }
+    }
+
+    test(
+      "the smallest memory limit under which it starts and lives",
+      async () => {
+        const seccomp = (await profiles)?.containerd;
+        const [high = 0, low = 0] = [Math.max(...MEMORY) * MEBIBYTE, Math.min(...MEMORY) * MEBIBYTE];
+        const ours = await smallestMemory(sides().ours, seccomp, high);
+        const reference = await smallestMemory(sides().reference, seccomp, high);
+        await record(`${name}, smallest memory limit, KiB`, { ours: ours / KIBIBYTE, reference: reference / KIBIBYTE });
+        expect(Math.max(ours, reference)).toBeLessThanOrEqual(low);
+      },
+      2 * PATIENCE,
+    );
+  });
+}

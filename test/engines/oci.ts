@@ -1,0 +1,231 @@
+/** Runs pods on an OCI runtime alone, runc or crun: pause in the strictest bundle, members by the paths of its namespaces. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Host, type HostProcess, type Result, until } from "./host.ts";
+import { type Image, unpack } from "./images.ts";
+import type { Engine, Member, Pod } from "./pod.ts";
+
+/** The part of the OCI runtime configuration (`config.json`) that the tests read and write. */
+export interface RuntimeSpec {
+  process: {
+    terminal: boolean;
+    user: { uid: number; gid: number };
+    args: string[];
+    env: string[];
+    capabilities: Readonly<Record<string, readonly string[]>>;
+    noNewPrivileges: boolean;
+  };
+  root: { path: string; readonly: boolean };
+  hostname?: string;
+  mounts: { destination: string; type: string; source: string; options: readonly string[] }[];
+  linux: {
+    cgroupsPath: string;
+    namespaces: { type: string; path?: string }[];
+    resources: Record<string, unknown>;
+    seccomp?: unknown;
+    maskedPaths: readonly string[];
+    readonlyPaths: readonly string[];
+  };
+}
+
+/** What a bundle's cgroup and system call filter allow. */
+export interface Limits {
+  /** Bytes of memory, swap included. */
+  readonly memory?: number;
+  /** A seccomp profile as in `linux.seccomp`. */
+  readonly seccomp?: unknown;
+}
+
+/** One container that runs in the foreground of its runtime. */
+export interface Container {
+  readonly name: string;
+  /** The name of its bundle and of its cgroup. */
+  readonly bundle: string;
+  /** PID of the container's process on the host; -1 if the container ended at once or did not start. */
+  readonly pid: number;
+  /** How the runtime ended: with the container's exit status, or its own when the container did not start. */
+  readonly ended: Promise<Result>;
+}
+
+/**
+ * Puts pause's files on a disk with the kernel's default read-ahead of 128 KiB (256 sectors), from which a memory
+ * limit can be measured: what the machine's own disk reads ahead is charged to the container too. The disk goes with
+ * the host's mounts.
+ */
+const DISK = `cd "$1"
+truncate --size 512M disk
+mkfs.ext4 -q disk
+mkdir pause-root
+mount -o loop disk pause-root
+blockdev --setra 256 "$(findmnt --noheadings --output SOURCE --target pause-root)"
+cp -a pause/. pause-root
+chmod 755 pause-root
+rm -rf pause`;
+
+/** runc or crun on one host. */
+export class OciRuntime implements Engine {
+  readonly host: Host;
+  readonly #runtime: string;
+  #containers = 0;
+
+  private constructor(host: Host, runtime: string) {
+    this.host = host;
+    this.#runtime = runtime;
+  }
+
+  /** Returns what starts the given runtime: unpacks the images once, for all containers. */
+  static with(runtime: "runc" | "crun"): (host: Host, pause: Image, busybox: Image) => Promise<OciRuntime> {
+    return async (host, pause, busybox) => {
+      await unpack(pause, join(host.folder, "pause"));
+      await unpack(busybox, join(host.folder, "busybox-root"));
+      await host.output(["sh", "-ec", DISK, "disk", host.folder]);
+      return new OciRuntime(host, runtime);
+    };
+  }
+
+  /** Makes the kernel forget what it holds of pause's files, as if this machine never ran it. */
+  async chill(): Promise<void> {
+    const files = '$(find "$1/pause-root" -type f) "$1/disk"';
+    const forget = `sync; for file in ${files}; do dd if="$file" iflag=nocache count=0 status=none; done`;
+    await this.host.output(["sh", "-ec", forget, "chill", this.host.folder]);
+  }
+
+  /** The memory limit in bytes that the kernel holds a container to: of cgroup v1, else of v2. */
+  async memoryLimit({ bundle }: Container): Promise<number> {
+    const path = `${this.host.cgroup}/${bundle}`;
+    const files = `/sys/fs/cgroup/memory${path}/memory.limit_in_bytes /sys/fs/cgroup${path}/memory.max`;
+    return Number(await this.host.output(["sh", "-c", `cat ${files} 2>/dev/null || true`]));
+  }
+
+  /** Runs a command of the runtime. */
+  #run(...args: readonly string[]): Promise<Result> {
+    return this.host.run(this.#command(args));
+  }
+
+  #command(args: readonly string[]): string[] {
+    return [this.#runtime, "--root", join(this.host.folder, "state"), ...args];
+  }
+
+  /** The runtime's own default configuration, changed by `change`, in a new bundle. Returns the bundle's name. */
+  async #bundle(change: (spec: RuntimeSpec) => void): Promise<string> {
+    const bundle = `bundle-${++this.#containers}`;
+    const folder = join(this.host.folder, bundle);
+    await mkdir(folder);
+    await this.host.output(["sh", "-c", `cd ${folder} && ${this.#runtime} spec`]);
+    const file = Bun.file(join(folder, "config.json"));
+    const spec = (await file.json()) as RuntimeSpec;
+    spec.process.terminal = false;
+    spec.linux.cgroupsPath = `${this.host.cgroup}/${bundle}`;
+    spec.linux.namespaces = ["pid", "ipc", "uts", "mount", "network"].map((type) => ({ type }));
+    change(spec);
+    await file.write(JSON.stringify(spec));
+    return bundle;
+  }
+
+  /** Starts a container from a bundle and waits until it runs or has ended. */
+  async #start(name: string, bundle: string): Promise<Container> {
+    const child: HostProcess = this.host.spawn(
+      this.#command(["run", "--bundle", join(this.host.folder, bundle), name]),
+    );
+    const ended = Promise.all([child.stdout.text(), child.stderr.text(), child.exited]).then(
+      ([stdout, stderr, status]) => ({ status, stdout, stderr }),
+    );
+    const pid = await until(`${name} runs`, async () => {
+      if (child.exitCode !== null) return -1;
+      const state = await this.#state(name);
+      return state?.status === "running" && state.pid;
+    });
+    return { name, bundle, pid, ended };
+  }
+
+  async #state(name: string): Promise<{ readonly status: string; readonly pid: number } | undefined> {
+    const { status, stdout } = await this.#run("state", name);
+    return status === 0 ? (JSON.parse(stdout) as { status: string; pid: number }) : undefined;
+  }
+
+  /**
+   * Starts pause with everything taken away at once: read-only root, no capability, no way to new privileges, masked
+   * paths, 65535:65535, one process, the least CPU share, and `limits`.
+   */
+  async startPause(name: string, limits: Limits): Promise<Container> {
+    const bundle = await this.#bundle((spec) => {
+      spec.process.args = ["/pause"];
+      spec.process.user = { uid: 65535, gid: 65535 };
+      spec.process.env = [];
+      spec.process.capabilities = {};
+      spec.process.noNewPrivileges = true;
+      spec.root = { path: join(this.host.folder, "pause-root"), readonly: true };
+      spec.hostname = name;
+      Object.assign(spec.linux.resources, { cpu: { shares: 2 }, pids: { limit: 1 } });
+      if (limits.memory) Object.assign(spec.linux.resources, { memory: { limit: limits.memory, swap: limits.memory } });
+      if (limits.seccomp) spec.linux.seccomp = limits.seccomp;
+    });
+    return this.#start(name, bundle);
+  }
+
+  /** Ends a container with `signal` and waits for its runtime. */
+  async stop({ name, ended }: Container, signal: string): Promise<Result> {
+    await this.#run("kill", name, signal);
+    return ended;
+  }
+
+  async startPod(name: string, { sharedPid }: { readonly sharedPid: boolean }): Promise<Pod> {
+    const pause = await this.startPause(name, {});
+    const containers = [pause];
+    const shm = join(this.host.folder, `${name}-shm`);
+    await mkdir(shm);
+    return {
+      pause: pause.pid,
+      join: async (member, script) => {
+        const bundle = await this.#bundle((spec) => {
+          spec.process.args = ["sh", "-c", script];
+          spec.process.env = ["PATH=/bin"];
+          spec.root = { path: join(this.host.folder, "busybox-root"), readonly: true };
+          delete spec.hostname;
+          const shared: Readonly<Record<string, string>> = {
+            network: "net",
+            ipc: "ipc",
+            uts: "uts",
+            ...(sharedPid ? { pid: "pid" } : {}),
+          };
+          for (const namespace of spec.linux.namespaces) {
+            const kind = shared[namespace.type];
+            if (kind) namespace.path = `/proc/${pause.pid}/ns/${kind}`;
+          }
+          spec.mounts = spec.mounts.map((mount) =>
+            mount.destination === "/dev/shm" ? { ...mount, type: "bind", source: shm, options: ["bind"] } : mount,
+          );
+        });
+        const container = await this.#start(`${name}-${member}`, bundle);
+        containers.push(container);
+        return this.#member(container);
+      },
+      running: async () => (await this.#state(name))?.status === "running",
+      stop: async () => void (await this.stop(pause, "TERM")),
+      exitStatus: async () => (await pause.ended).status,
+      remove: async () => {
+        for (const container of containers.reverse()) {
+          await this.#run("delete", "--force", container.name);
+          await container.ended;
+        }
+      },
+    };
+  }
+
+  #member({ name, ended }: Container): Member {
+    return {
+      exec: async (script) => {
+        const { status, stdout, stderr } = await this.#run("exec", name, "sh", "-c", script);
+        if (status !== 0) throw new Error(`exec: status ${status}: ${stderr}`);
+        return stdout;
+      },
+      exited: async () => (await ended).status,
+      // A runtime in the foreground removes the container that ended.
+      remove: async () => void (await ended),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.host[Symbol.asyncDispose]();
+  }
+}

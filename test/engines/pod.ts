@@ -1,0 +1,321 @@
+/** What a pod must do, whichever engine runs it: one table of cases, each run with ours and with the C reference. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readFile } from "node:fs/promises";
+import { Host, type Status, until } from "./host.ts";
+import { busyboxImage, type Image, pauseImage, referenceImage } from "./images.ts";
+import { PATIENCE } from "./requirements.ts";
+
+/** A container that joined a pod. */
+export interface Member {
+  /** Runs `sh -c script` in the container and returns what it wrote. Throws if it fails. */
+  exec(script: string): Promise<string>;
+  /** Waits until the container's own process has ended and returns its exit status. */
+  exited(): Promise<number>;
+  /** Removes the ended container. */
+  remove(): Promise<void>;
+}
+
+/** A running pod. */
+export interface Pod {
+  /** PID of pause on the host. */
+  readonly pause: number;
+  /** Starts a busybox container in the pod; its process is `sh -c script`. */
+  join(name: string, script: string): Promise<Member>;
+  /** Whether the engine holds pause to be running. */
+  running(): Promise<boolean>;
+  /** Stops the pod as the engine does. */
+  stop(): Promise<void>;
+  /** The exit status of pause, once it has ended: 128 and the signal's number when a signal ended it. */
+  exitStatus(): Promise<number>;
+  /** Removes the pod with all its containers. */
+  remove(): Promise<void>;
+}
+
+/** An engine that runs one pause image. */
+export interface Engine extends AsyncDisposable {
+  readonly host: Host;
+  /** Starts a pod called `name`. With `sharedPid`, containers that join see the PID namespace of pause. */
+  startPod(name: string, options: { readonly sharedPid: boolean }): Promise<Pod>;
+}
+
+/** Starts an engine on `host` for pods of `pause` that are joined by containers of `busybox`. It owns the host from then on. */
+export type StartEngine<E extends Engine = Engine> = (host: Host, pause: Image, busybox: Image) => Promise<E>;
+
+/** The same engine twice: with our image and with the reference's. */
+export interface Sides<E extends Engine = Engine> {
+  readonly ours: E;
+  readonly reference: E;
+}
+
+/** What both sides are observed to do. */
+type Observation = Readonly<Record<string, unknown>>;
+
+/** SIGINT, SIGTERM and SIGCHLD, as in SigCgt of /proc/PID/status. */
+const THREE_HANDLERS = "0000000000014002";
+const NO_SIGNALS = "0000000000000000";
+const NOBODY = "65535\t65535\t65535\t65535";
+const NO_CAPABILITIES = "0000000000000000";
+
+/** How pause must be seen to run on an engine that heeds the image's user and drops what it is told to drop. */
+export const UNPRIVILEGED = {
+  Uid: NOBODY,
+  Gid: NOBODY,
+  CapEff: NO_CAPABILITIES,
+  CapPrm: NO_CAPABILITIES,
+  CapAmb: NO_CAPABILITIES,
+  NoNewPrivs: "1",
+};
+
+/** What /proc tells of pause once it sleeps; if it does not within `seconds`, of what it does instead. Throws if it is gone. */
+export async function atRest(host: Host, pid: number, seconds = 30): Promise<Observation> {
+  const sleeps = ({ SigCgt, State }: Status) => SigCgt === THREE_HANDLERS && State === "S (sleeping)";
+  const rests = async () => sleeps(await host.status(pid));
+  await until("pause sleeps", rests, seconds).catch(() => undefined);
+  const { NSpid, ...status } = await host.status(pid);
+  return {
+    ...status,
+    pid: NSpid.split("\t").at(-1),
+    commandLine: await readFile(host.proc(pid, "cmdline"), "utf8"),
+    executable: await host.output(["readlink", `/proc/${pid}/exe`]),
+    environment: (await readFile(host.proc(pid, "environ"), "utf8"))
+      .split("\0")
+      .filter((entry) => !/^(HOSTNAME|container)=/.test(entry))
+      .sort(),
+    ownNamespaces: await ownNamespaces(host, pid),
+  };
+}
+
+/** The kinds of namespaces in which the process is not with the host's process 1. */
+export async function ownNamespaces(host: Host, pid: number): Promise<string[]> {
+  const [its, hosts] = await Promise.all([host.namespaces(pid), host.namespaces(1)]);
+  return Object.entries(its).flatMap(([kind, id]) => (Object.values(hosts).includes(id) ? [] : [kind]));
+}
+
+/** Ends a script that keeps a container running. */
+const STAY = "exec sleep 86400";
+
+/** Prints the command lines of all processes that a container sees, except the one that looks. */
+const LOOK = `for process in /proc/[0-9]*; do
+  [ $process = /proc/$$ ] || echo "$\{process#/proc/} $(cat $process/cmdline | tr '\\0' ' ')"
+done`;
+
+/** What a member of the pod sees of what it shares. */
+async function seen(
+  member: Member,
+): Promise<Readonly<Record<"net" | "ipc" | "pid" | "hostname" | "addresses", string>>> {
+  const script =
+    "for kind in net ipc pid; do readlink /proc/self/ns/$kind; done; hostname; ip -o address | tr '\\n' ' '";
+  const [net = "", ipc = "", pid = "", hostname = "", addresses = ""] = (await member.exec(script)).split("\n");
+  return { net, ipc, pid, hostname, addresses };
+}
+
+/** The children that the host sees `pid` have. */
+async function children(host: Host, pid: number): Promise<{ readonly pid: number; readonly state: string }[]> {
+  return (await host.processes()).filter(({ parent }) => parent === pid);
+}
+
+/** One thing a pod must do. */
+interface Case {
+  /** As in "a pod: …". */
+  readonly name: string;
+  readonly sharedPid: boolean;
+  /** What an engine that does it right shows; the reference is held to it, and ours to the reference. */
+  readonly must: Observation;
+  /** Does it and tells what was seen. The pod is removed afterwards, if it is still there. */
+  observe(pod: Pod, host: Host): Promise<Observation>;
+}
+
+/** The case that each engine adds its privileges to. */
+const AT_REST = "pause sleeps as PID 1, with one thread and three handlers";
+
+const CASES: readonly Case[] = [
+  {
+    name: AT_REST,
+    sharedPid: true,
+    must: {
+      pid: "1",
+      commandLine: "/pause\0",
+      executable: "/pause",
+      Threads: "1",
+      SigBlk: NO_SIGNALS,
+      SigIgn: NO_SIGNALS,
+      SigCgt: THREE_HANDLERS,
+      ownNamespaces: ["ipc", "mnt", "net", "pid", "uts"],
+    },
+    observe: (pod, host) => atRest(host, pod.pause),
+  },
+  {
+    name: "two containers that share the PID namespace see each other, and pause as PID 1",
+    sharedPid: true,
+    must: { first: ["1 /pause", "sleep 1111", "sleep 2222"], second: ["1 /pause", "sleep 1111", "sleep 2222"] },
+    async observe(pod) {
+      const first = await pod.join("first", "exec sleep 1111");
+      const second = await pod.join("second", "exec sleep 2222");
+      return { first: await processes(first), second: await processes(second) };
+    },
+  },
+  {
+    name: "containers with PID namespaces of their own see themselves only",
+    sharedPid: false,
+    must: { first: ["1 sleep 1111"], second: ["1 sleep 2222"] },
+    async observe(pod) {
+      const first = await pod.join("first", "exec sleep 1111");
+      const second = await pod.join("second", "exec sleep 2222");
+      return { first: await processes(first), second: await processes(second) };
+    },
+  },
+  {
+    name: "containers share network, addresses, hostname, IPC and shared memory",
+    sharedPid: false,
+    must: { network: true, ipc: true, hostname: true, addresses: true, memory: "hello\n" },
+    async observe(pod, host) {
+      const first = await pod.join("first", STAY);
+      const second = await pod.join("second", STAY);
+      const [one, two, pause] = [await seen(first), await seen(second), await host.namespaces(pod.pause)];
+      await first.exec("echo hello > /dev/shm/greeting");
+      return {
+        network: one.net === two.net && one.net === pause.net,
+        ipc: one.ipc === two.ipc && one.ipc === pause.ipc,
+        hostname: one.hostname !== "" && one.hostname === two.hostname,
+        addresses: one.addresses !== "" && one.addresses === two.addresses,
+        memory: await second.exec("cat /dev/shm/greeting"),
+      };
+    },
+  },
+  {
+    name: "a container crashes and comes back; the pod's address, hostname and namespaces stay",
+    sharedPid: true,
+    must: { exit: 3, other: true, again: true, pause: true, running: true },
+    async observe(pod, host) {
+      const other = await pod.join("other", STAY);
+      const before = [await seen(other), await host.namespaces(pod.pause)];
+      const crashing = await pod.join("crashing", "exit 3");
+      const exit = await crashing.exited();
+      await crashing.remove();
+      const again = await pod.join("crashing", STAY);
+      return {
+        exit,
+        other: Bun.deepEquals(await seen(other), before[0]),
+        again: Bun.deepEquals(await seen(again), before[0]),
+        pause: Bun.deepEquals(await host.namespaces(pod.pause), before[1]),
+        running: await pod.running(),
+      };
+    },
+  },
+  {
+    name: "orphans of an exec become children of pause and leave no zombie",
+    sharedPid: true,
+    must: { adopted: 50, left: [] },
+    async observe(pod, host) {
+      const member = await pod.join("member", STAY);
+      // The subshells end at once; each sleep loses its parent and goes to PID 1.
+      await member.exec("for i in $(seq 50); do (sleep 86400 > /dev/null 2>&1 &); done");
+      const orphans = await until("the orphans are adopted", async () => {
+        const now = await children(host, pod.pause);
+        return now.length >= 50 && now;
+      });
+      await host.output(["kill", "-KILL", ...orphans.map(({ pid }) => String(pid))]);
+      await until("no orphan is left", async () => (await children(host, pod.pause)).length === 0, 30).catch(() => {});
+      return { adopted: orphans.length, left: await children(host, pod.pause) };
+    },
+  },
+  {
+    name: "it stops: pause and the containers are gone, long before an engine's patience ends",
+    sharedPid: true,
+    must: { quick: true, running: false, gone: true },
+    async observe(pod, host) {
+      await atRest(host, pod.pause);
+      const start = performance.now();
+      await pod.stop();
+      // Engines wait ten seconds and more for SIGTERM to be heeded before they kill.
+      const quick = performance.now() - start < 8000;
+      const gone = !(await host.exists(pod.pause));
+      return { quick, running: await pod.running(), gone, status: await pod.exitStatus() };
+    },
+  },
+  {
+    name: "pause is told to terminate: it exits 0 and the engine says so",
+    sharedPid: true,
+    must: { notRunning: true, status: 0 },
+    async observe(pod, host) {
+      await atRest(host, pod.pause);
+      await host.kill(pod.pause, "TERM");
+      const notRunning = await until("the engine notices", async () => !(await pod.running()));
+      return { notRunning, status: await pod.exitStatus() };
+    },
+  },
+  {
+    name: "pause is killed: the engine says so, and nothing of a shared PID namespace survives",
+    sharedPid: true,
+    must: { notRunning: true, status: 128 + 9, member: 128 + 9 },
+    async observe(pod, host) {
+      const member = await pod.join("member", STAY);
+      await host.kill(pod.pause, "KILL");
+      const notRunning = await until("the engine notices", async () => !(await pod.running()));
+      return { notRunning, status: await pod.exitStatus(), member: await member.exited() };
+    },
+  },
+];
+
+/** The processes that a member sees: `1 /pause` and, for all others, the command line alone, sorted. */
+export async function processes(member: Member): Promise<string[]> {
+  const lines = (await member.exec(LOOK)).split("\n").map((line) => line.trim());
+  // A number alone is a process that ended while it was looked at, like the one that ran `tr`.
+  const alive = lines.filter((line) => / \S/.test(line));
+  return alive.map((line) => (line.startsWith("1 ") ? line : line.replace(/^\d+ /, ""))).sort();
+}
+
+/** Starts both sides of an engine before the tests around it, stops them afterwards, and gives access to them. */
+export function bothSides<E extends Engine>(start: StartEngine<E>): () => Sides<E> {
+  let sides: Sides<E> | undefined;
+  const launch = async (imageOf: (folder: string) => Promise<Image>) => {
+    const host = await Host.start();
+    try {
+      return await start(host, await imageOf(host.folder), await busyboxImage(host.folder));
+    } catch (error) {
+      await host[Symbol.asyncDispose]();
+      throw error;
+    }
+  };
+  const started: E[] = [];
+  beforeAll(async () => {
+    for (const imageOf of [pauseImage, referenceImage]) started.push(await launch(imageOf));
+    const [ours, reference] = started;
+    if (ours && reference) sides = { ours, reference };
+  }, PATIENCE);
+  afterAll(async () => {
+    for (const engine of started) await engine[Symbol.asyncDispose]();
+  }, PATIENCE);
+  return () => {
+    if (!sides) throw new Error("the engine did not start");
+    return sides;
+  };
+}
+
+/** Observes the same on both sides, holds the reference to `must` and ours to the reference. */
+export async function compare<E extends Engine>(
+  sides: Sides<E>,
+  must: Observation,
+  observe: (engine: E) => Promise<Observation>,
+): Promise<void> {
+  const ours = await observe(sides.ours);
+  const reference = await observe(sides.reference);
+  expect(reference).toMatchObject(must);
+  expect(ours).toEqual(reference);
+}
+
+/** Tests every case of the table. `privileges` is what the engine lets pause have: fields of /proc/PID/status. */
+export function testPods(sides: () => Sides, privileges: Observation): void {
+  CASES.forEach(({ name, sharedPid, must, observe }, index) => {
+    const observed = async (engine: Engine) => {
+      const pod = await engine.startPod(`pod-${index}`, { sharedPid });
+      try {
+        return await observe(pod, engine.host);
+      } finally {
+        await pod.remove();
+      }
+    };
+    const all = name === AT_REST ? { ...must, ...privileges } : must;
+    test(`a pod: ${name}`, () => compare(sides(), all, observed), PATIENCE);
+  });
+}

@@ -1,6 +1,7 @@
 /** Puts the image into one tar file: an OCI image layout, and beside it what `docker load` of old reads. */
-import type { Blob, PlatformImage } from "./oci.ts";
+
 import type { Reference } from "./image-name.ts";
+import type { Blob, PlatformImage } from "./oci.ts";
 import type { Entry } from "./rootfs.ts";
 
 /** Where the layout keeps content. */

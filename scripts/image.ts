@@ -5,10 +5,10 @@ import { defineCommand, runMain } from "citty";
 import pkg from "../package.json";
 import { type Sources, writeArchive, writeFolder } from "./assemble.ts";
 import { ROOT } from "./compile.ts";
+import { parseReference } from "./image-name.ts";
 import { COMPRESSIONS, type Compression } from "./layer.ts";
 import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./platforms.ts";
 import { provenance } from "./provenance.ts";
-import { parseReference } from "./image-name.ts";
 import { fail, InputError, progress } from "./report.ts";
 
 /** The options, as citty shows them. */

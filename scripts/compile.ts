@@ -39,6 +39,8 @@ export async function compile(platform: Platform, path: string): Promise<void> {
       entrypoints: [join(ROOT, "src", "main.ts")],
       target: "bun",
       minify: true,
+      // A constant, so that what is for the other machine is left out.
+      define: { "process.arch": JSON.stringify(platform.nodeArch) },
       // Bytecode is read in place; source would be parsed on every node at every start. It asks for CommonJS.
       bytecode: true,
       format: "cjs",

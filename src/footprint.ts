@@ -3,8 +3,8 @@ import type { Block } from "./block.ts";
 import {
   type Address,
   addressOf,
-  baseOf,
-  entriesOf,
+  byteAt,
+  libcBase,
   MADV_DONTNEED,
   pageSize,
   pointerAt,
@@ -25,38 +25,33 @@ const STACK = 512 * 1024;
  * The calls that unmap everything below libc, which is the executable, the JavaScript heap, compiled code and the
  * other libraries, and that give back the stack.
  *
- * What stays, of what lies there: the thread's storage, the page with the executable's copy of `stderr`, which libc
- * uses, and `block`.
+ * What stays, of what lies there: the page with the executable's copy of `stderr`, which libc uses, `block`, and the
+ * thread's storage.
  *
- * @returns no calls at all where memory is not laid out as expected (libc above all but the loader), or where another
- *   thread is alive, whose code must not vanish
+ * @returns no calls at all where memory is not laid out as expected, or where a thread was ever started, whose code
+ *   must not vanish: libc notes that in `__libc_single_threaded` (sys/single_threaded.h)
  */
 export function giveBack(block: Block): Call[] {
-  const libc = baseOf(addressOf("sigsuspend"));
-  const stackEnd = addressOf("__libc_stack_end");
-  const threads = entriesOf("/proc/self/task") - 2;
-  if (threads !== 1 || libc === 0 || baseOf(stackEnd) < libc) return [];
-
   const page = pageSize();
   const pageOf = (address: Address) => address - (address % page);
-  const thread = threadPointer();
-  const stderr = addressOf("stderr");
-  const kept: [from: Address, to: Address][] = [
-    [thread - THREAD_STORAGE, thread + THREAD_STORAGE],
-    [stderr, stderr + 8],
-    [block.start, block.end],
-  ];
-  kept.sort(([a], [b]) => a - b);
+  const libc = libcBase();
+  const loader = addressOf("__libc_stack_end"); // A variable of the loader's.
+  const stderr = pageOf(addressOf("stderr"));
+  const start = pageOf(block.start);
+  const end = pageOf(block.end + page - 1);
+  const thread = pageOf(threadPointer());
+  if (byteAt(addressOf("__libc_single_threaded")) === 0) return [];
+  if (!(stderr + page < start && end < thread - THREAD_STORAGE && thread < libc && libc < loader)) return [];
 
   const munmap = addressOf("munmap");
-  const calls: Call[] = [];
-  let from = 0;
-  for (const [start, end] of [...kept, [libc, libc] as const]) {
-    const to = Math.min(pageOf(start), libc);
-    if (to > from) calls.push([munmap, from, to - from]);
-    from = Math.max(from, pageOf(end - 1) + page);
-  }
-  const stack = pageOf(pointerAt(stackEnd));
-  calls.push([addressOf("madvise"), stack - STACK, STACK, MADV_DONTNEED]);
+  const stack = pageOf(pointerAt(loader));
+  const calls: Call[] = [
+    [munmap, 0, stderr],
+    [munmap, stderr + page, start - stderr - page],
+    [munmap, end, thread - THREAD_STORAGE - end],
+    [addressOf("madvise"), stack - STACK, STACK, MADV_DONTNEED],
+  ];
+  const storageEnd = thread + THREAD_STORAGE;
+  if (storageEnd < libc) calls.push([munmap, storageEnd, libc - storageEnd]);
   return calls;
 }

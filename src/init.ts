@@ -1,5 +1,6 @@
 /** The init loop: what PID 1 of a pod does until it is told to stop. */
-import { Block } from "./block.ts";
+import { type Block, createBlock } from "./block.ts";
+import { closeRuntimeDescriptors } from "./descriptors.ts";
 import { giveBack } from "./footprint.ts";
 import {
   addressOf,
@@ -64,7 +65,7 @@ function canWait(): boolean {
 export function init(inherited: SignalSet): never {
   if (getpid() !== 1) write(STDERR, "Warning: pause should be the first process\n");
 
-  const block = new Block();
+  const block = createBlock();
   sigdown(block);
   const exit = addressOf("exit");
   if (sigaction(SIGINT, exit, HANDLED) < 0) exitNow(1);
@@ -81,11 +82,12 @@ export function init(inherited: SignalSet): never {
   reapAll();
 
   const mask = block.place(inherited);
-  const forEver = block.place(new Uint32Array([~0, ~0]));
+  const forEver = block.place([~0, ~0]);
   const wait: Call = [addressOf("lfind"), mask, 0, forEver, 0, addressOf("sigsuspend")];
   const terminated: Call = [addressOf("write"), STDERR, block.placeText(TERMINATED), TERMINATED.length];
   const calls = [...giveBack(block), wait, terminated, [addressOf("_exit"), 42] as const];
 
+  closeRuntimeDescriptors();
   const refused = lock();
   if (refused) write(STDERR, `Warning: running unlocked: the kernel refused ${refused}\n`);
   leave(block, calls, wait);

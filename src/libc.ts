@@ -37,10 +37,14 @@ const WNOHANG = 1;
 /** An address in this process, a whole number below 2^48; 0 is NULL. */
 export type Address = number;
 
-const { symbols } = dlopen("libc.so.6", {
+/** glibc, by the name under which the runtime has loaded it already. */
+const LIBC = "libc.so.6";
+
+const { symbols } = dlopen(LIBC, {
   __cxa_atexit: { args: ["u64", "u64", "ptr"], returns: "i32" },
   _exit: { args: ["i32"], returns: "void" },
-  dladdr: { args: ["u64", "ptr"], returns: "i32" },
+  close: { args: ["i32"], returns: "i32" },
+  dlopen: { args: ["cstring", "i32"], returns: "ptr" },
   dlsym: { args: ["ptr", "cstring"], returns: "ptr" },
   exit: { args: ["i32"], returns: "void" },
   getcontext: { args: ["u64"], returns: "i32" },
@@ -51,7 +55,7 @@ const { symbols } = dlopen("libc.so.6", {
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   pthread_self: { args: [], returns: "ptr" },
   raise: { args: ["i32"], returns: "i32" },
-  scandir: { args: ["cstring", "ptr", "ptr", "ptr"], returns: "i32" },
+  readlink: { args: ["cstring", "ptr", "i32"], returns: "i32" },
   sigaction: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   sigprocmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   sigsuspend: { args: ["ptr"], returns: "i32" },
@@ -179,10 +183,12 @@ export function addressOf(name: string): Address {
   return Number(symbols.dlsym(null, name));
 }
 
-/** Where the shared object that holds `address` begins: dladdr(3), `dli_fbase` at 8 of the 32 bytes of `Dl_info`. 0 if none does. */
-export function baseOf(address: Address): Address {
-  const info = new BigUint64Array(4);
-  return symbols.dladdr(address, info) === 0 ? 0 : Number(info[1]);
+/**
+ * Where libc begins in memory: dlopen(3) with RTLD_NOLOAD (4) and RTLD_LAZY (1), whose handle is a `struct link_map` with
+ * `l_addr` at 0 (link.h).
+ */
+export function libcBase(): Address {
+  return pointerAt(Number(symbols.dlopen(LIBC, 5)));
 }
 
 /** Where this thread's control block lies, which is in the middle of its thread-local storage: pthread_self(3). */
@@ -190,9 +196,9 @@ export function threadPointer(): Address {
   return Number(symbols.pthread_self());
 }
 
-/** The size of a page in bytes: getpagesize(2). 4,096; on arm64 also 16,384 or 65,536. */
+/** The size of a page in bytes: 4,096 on x86-64; on arm64 that, 16,384 or 65,536, see getpagesize(2). */
 export function pageSize(): number {
-  return symbols.getpagesize();
+  return process.arch === "arm64" ? symbols.getpagesize() : 4096;
 }
 
 /** The address of `data`, which stays its address for as long as something in JavaScript refers to it. */
@@ -202,12 +208,26 @@ export function pointerTo(data: NodeJS.TypedArray): Address {
 
 /** The address that is stored at `address`. */
 export function pointerAt(address: Address): Address {
-  return Number(read.u64(address));
+  return read.ptr(address);
 }
 
-/** The number of entries of a directory, `.` and `..` included: scandir(3). -1 if it cannot be read. */
-export function entriesOf(directory: string): number {
-  return symbols.scandir(directory, new BigUint64Array(1), null, null);
+/** The byte that is stored at `address`. */
+export function byteAt(address: Address): number {
+  return read.u8(address);
+}
+
+/** Closes a descriptor: close(2). */
+export function close(fd: number): void {
+  symbols.close(fd);
+}
+
+/** What the symbolic link `path` holds, cut after 64 bytes: readlink(2). Empty if it cannot be read. */
+export function linkOf(path: string): string {
+  const bytes = new Uint8Array(64);
+  const length = symbols.readlink(path, bytes, bytes.length);
+  let text = "";
+  for (let index = 0; index < length; index++) text += String.fromCharCode(bytes[index] ?? 0);
+  return text;
 }
 
 /** Sets a property of this process: prctl(2) with two arguments and zeros. Returns 0, or -1 when it is refused. */
@@ -221,10 +241,6 @@ export function getcontext(context: Address): void {
 }
 
 /** Makes the `ucontext_t` at `context`, whose stack and link are set, call `f` with five arguments: makecontext(3). */
-export function makecontext(
-  context: Address,
-  f: Address,
-  [a = 0, b = 0, c = 0, d = 0, e = 0]: readonly Address[],
-): void {
+export function makecontext(context: Address, f: Address, a = 0, b = 0, c = 0, d = 0, e = 0): void {
   symbols.makecontext(context, f, 5, a, b, c, d, e);
 }

@@ -22,23 +22,22 @@ function filter(): Uint32Array {
     process.arch === "arm64"
       ? ([0xc00000b7, 133, 139, 135, 215, 233, 94, 64] as const)
       : ([0xc000003e, 130, 15, 14, 11, 28, 231, 1] as const);
-  const ifTrue = (skip: number) => JUMP_IF_EQUAL | (skip << 16);
-  const ifFalse = (skip: number) => JUMP_IF_EQUAL | (skip << 24);
+  // biome-ignore format: an instruction a line
   return new Uint32Array([
-    ...[LOAD, ARCHITECTURE],
-    ...[ifFalse(11), machine],
-    ...[LOAD, NUMBER],
-    ...[ifTrue(8), sigsuspend],
-    ...[ifTrue(7), sigreturn],
-    ...[ifTrue(6), sigprocmask],
-    ...[ifTrue(5), munmap],
-    ...[ifTrue(4), madvise],
-    ...[ifTrue(3), exit],
-    ...[ifFalse(3), write],
-    ...[LOAD, FIRST_ARGUMENT],
-    ...[ifFalse(1), 2],
-    ...[RETURN, ALLOW],
-    ...[RETURN, REFUSE],
+    LOAD, ARCHITECTURE,
+    JUMP_IF_EQUAL | (11 << 24), machine,
+    LOAD, NUMBER,
+    JUMP_IF_EQUAL | (8 << 16), sigsuspend,
+    JUMP_IF_EQUAL | (7 << 16), sigreturn,
+    JUMP_IF_EQUAL | (6 << 16), sigprocmask,
+    JUMP_IF_EQUAL | (5 << 16), munmap,
+    JUMP_IF_EQUAL | (4 << 16), madvise,
+    JUMP_IF_EQUAL | (3 << 16), exit,
+    JUMP_IF_EQUAL | (3 << 24), write,
+    LOAD, FIRST_ARGUMENT,
+    JUMP_IF_EQUAL | (1 << 24), 2,
+    RETURN, ALLOW,
+    RETURN, REFUSE,
   ]);
 }
 
@@ -52,8 +51,9 @@ export function lock(): string | undefined {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1) !== 0) return "no_new_privs";
   if (prctl(PR_SET_DUMPABLE, 0) !== 0) return "dumpable";
   const instructions = filter();
-  // struct sock_fprog: the number of instructions (2 bytes) at 0, their address at 8.
-  const program = BigUint64Array.from([BigInt(instructions.length / 2), BigInt(pointerTo(instructions))]);
+  const address = pointerTo(instructions);
+  // struct sock_fprog: the number of instructions (2 bytes) at 0, their address (8) at 8.
+  const program = new Uint32Array([instructions.length / 2, 0, address, address / 2 ** 32]);
   if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, pointerTo(program)) !== 0) return "seccomp";
   return undefined;
 }

@@ -8,7 +8,7 @@ import type { Block } from "./block.ts";
 import { type Address, addressOf, atExit, exit, getcontext, makecontext } from "./libc.ts";
 
 /** A call: the address of a function, and up to five arguments. */
-export type Call = readonly [f: Address, ...args: Address[]];
+export type Call = readonly [f: Address, a?: Address, b?: Address, c?: Address, d?: Address, e?: Address];
 
 /**
  * Bytes of a `ucontext_t` (sys/ucontext.h), rounded up: 968 on x86-64, 4,560 on arm64. On both `uc_link` is at 8,
@@ -20,22 +20,28 @@ const CONTEXT_SIZE = process.arch === "arm64" ? 4608 : 1024;
 const SMALL_STACK = 512;
 
 /**
+ * Bytes of stack for the wait. Signal handlers run on it: a frame is 4 to 12 KB on a processor with wide vector
+ * registers, and psignal(3) takes a buffer of 8 KB.
+ */
+const WAIT_STACK = 64 * 1024;
+
+/**
  * Leaves JavaScript for good: makes `calls` one after another. The last of them should not return.
  *
- * @param block holds all that the calls need; the wait, which signal handlers interrupt, gets the rest of it as stack
- * @param wait which of the calls that is
+ * @param block holds all that the calls need
+ * @param wait which of the calls is the one that signal handlers interrupt
  */
 export function leave(block: Block, calls: readonly Call[], wait: Call): never {
   let next: Address = 0;
-  for (const call of calls.toReversed()) {
+  for (let index = calls.length - 1; index >= 0; index--) {
+    const call = calls[index] as Call;
+    const size = call === wait ? WAIT_STACK : SMALL_STACK;
     const context = block.reserve(CONTEXT_SIZE);
-    const size = call === wait ? block.rest / 2 : SMALL_STACK;
-    const [f, ...args] = call;
     getcontext(context);
     block.store(context + 8, next);
     block.store(context + 16, block.reserve(size));
     block.store(context + 32, size);
-    makecontext(context, f, args);
+    makecontext(context, call[0], call[1], call[2], call[3], call[4], call[5]);
     next = context;
   }
   atExit(addressOf("setcontext"), next);

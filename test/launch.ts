@@ -37,12 +37,13 @@ export interface Launch {
 }
 
 const SIG_IGN: Address = 1;
-const [O_RDWR, CLONE_NEWNS] = [2, 0x20000];
+const [O_RDWR, CLONE_NEWNS, CLOSE_RANGE_CLOEXEC] = [2, 0x20000, 4];
 const [MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE] = [1, 32, 4096, 16384, 1 << 18];
 const [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, PR_SET_NO_NEW_PRIVS] = [22, 2, 38];
 
 const { symbols: libc } = dlopen("libc.so.6", {
   close: { args: ["i32"], returns: "i32" },
+  close_range: { args: ["u32", "u32", "i32"], returns: "i32" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
   execve: { args: ["cstring", "ptr", "ptr"], returns: "i32" },
   mount: { args: ["cstring", "cstring", "ptr", "u64", "ptr"], returns: "i32" },
@@ -144,6 +145,8 @@ function launch(spec: Launch): void {
     must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, null, 0, 0), "no_new_privs");
     must(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0), "seccomp");
   }
+  // The runtime that runs this file leaves descriptors of its own open.
+  libc.close_range(3, ~0 >>> 0, CLOSE_RANGE_CLOEXEC);
   libc.execve(spec.program, argv.vector, environment.vector);
   must(-1, `execve ${spec.program}`);
 }

@@ -1,8 +1,8 @@
 /** At rest: one thread, asleep in the kernel, nothing but what the contract shows in /proc. */
 import { describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
-import { status } from "../scripts/proc.ts";
+import { isReady, status, until } from "../scripts/proc.ts";
 import { NAMESPACE, OURS, startReady } from "./subject.ts";
 
 /** Context switches of every thread, by its ID. */
@@ -14,6 +14,8 @@ function switches(pid: number): Record<string, unknown> {
     }),
   );
 }
+
+const ROOT = process.getuid?.() === 0;
 
 describe("at rest", () => {
   for (const pidOne of [true, false]) {
@@ -34,6 +36,8 @@ describe("at rest", () => {
             SigCgt: "0000000000014002",
           });
           expect(Number.parseInt(now?.["RssAnon"] ?? "", 10)).toBeLessThanOrEqual(1500);
+          // Pause is not dumpable: its descriptors are root's to see.
+          if (ROOT) expect(readdirSync(`/proc/${subject.pid}/fd`)).toEqual(["0", "1", "2"]);
           expect(Number.parseInt(now?.["VmRSS"] ?? "", 10)).toBeLessThanOrEqual(4000);
         } finally {
           await subject.kill();
@@ -57,5 +61,21 @@ describe("at rest", () => {
       },
       90_000,
     );
+  }
+});
+
+const inherited = "descriptors that were inherited stay open, and no other does";
+test.skipIf(!ROOT)(ROOT ? inherited : `${inherited} (skipped: needs root)`, async () => {
+  // Not through the launcher: its runtime would close them.
+  const pause = Bun.spawn(["sh", "-c", 'exec 3</dev/null 7</dev/zero "$0"', OURS], { stderr: "ignore" });
+  try {
+    await until("pause to be ready", () => isReady(pause.pid));
+    const open = readdirSync(`/proc/${pause.pid}/fd`).slice(3);
+    expect(open.map((fd) => [fd, readlinkSync(`/proc/${pause.pid}/fd/${fd}`)])).toEqual([
+      ["3", "/dev/null"],
+      ["7", "/dev/zero"],
+    ]);
+  } finally {
+    pause.kill("SIGKILL");
   }
 });

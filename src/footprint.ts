@@ -34,24 +34,27 @@ const STACK = 512 * 1024;
 export function giveBack(block: Block): Call[] {
   const page = pageSize();
   const pageOf = (address: Address) => address - (address % page);
+  const pageAfter = (address: Address) => pageOf(address + page - 1);
   const libc = libcBase();
   const loader = addressOf("__libc_stack_end"); // A variable of the loader's.
   const stderr = pageOf(addressOf("stderr"));
   const start = pageOf(block.start);
-  const end = pageOf(block.end + page - 1);
-  const thread = pageOf(threadPointer());
+  const end = pageAfter(block.end);
+  // The loader puts the thread's storage below libc, or into a gap above it, where nothing is unmapped.
+  const thread = Math.min(threadPointer(), libc);
+  const storageStart = pageOf(thread - THREAD_STORAGE);
+  const storageEnd = pageAfter(thread + THREAD_STORAGE);
   if (byteAt(addressOf("__libc_single_threaded")) === 0) return [];
-  if (!(stderr + page < start && end < thread - THREAD_STORAGE && thread < libc && libc < loader)) return [];
+  if (!(stderr + page < start && end < storageStart && libc < loader)) return [];
 
   const munmap = addressOf("munmap");
   const stack = pageOf(pointerAt(loader));
   const calls: Call[] = [
     [munmap, 0, stderr],
     [munmap, stderr + page, start - stderr - page],
-    [munmap, end, thread - THREAD_STORAGE - end],
+    [munmap, end, storageStart - end],
     [addressOf("madvise"), stack - STACK, STACK, MADV_DONTNEED],
   ];
-  const storageEnd = thread + THREAD_STORAGE;
   if (storageEnd < libc) calls.push([munmap, storageEnd, libc - storageEnd]);
   return calls;
 }

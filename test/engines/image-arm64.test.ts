@@ -1,4 +1,8 @@
-/** The arm64 image, run by qemu's user-mode emulator. */
+/**
+ * The arm64 image, run by qemu's user-mode emulator. What that cannot show is shown on a real kernel by
+ * arm64-kernel.test.ts: it does not pass SA_NOCLDWAIT on, so nothing is reaped, and it has threads of its own, so
+ * nothing is unmapped.
+ */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -11,8 +15,8 @@ import { describeEngine, PATIENCE } from "./requirements.ts";
 const QEMU = "qemu-aarch64-static";
 /** SIGCHLD in a mask of /proc/PID/status. Its handler is the last that pause installs, and the emulator has none of its own. */
 const SIGCHLD = 1n << 16n;
-/** Orphans to reap. */
-const ORPHANS = 20;
+/** The emulator has no seccomp filters of its own to offer its guest, and says so. */
+const UNLOCKED = "Warning: running unlocked: the kernel refused seccomp\n";
 
 describeEngine("arm64", [QEMU], () => {
   let folder = "";
@@ -66,25 +70,10 @@ describeEngine("arm64", [QEMU], () => {
       await using host = await Host.start();
       const child = host.spawn(command);
       const [said, status] = await terminate(host, child, await installed(host));
-      expect(said).toBe("Warning: pause should be the first process\nShutting down, got signal: Terminated\n");
+      expect(said).toBe(
+        `Warning: pause should be the first process\n${UNLOCKED}Shutting down, got signal: Terminated\n`,
+      );
       expect(status).toBe(0);
-    },
-    PATIENCE,
-  );
-
-  test(
-    "reaps orphans as PID 1",
-    async () => {
-      await using host = await Host.start();
-      const child = host.spawn(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", ...command]);
-      const pid = await installed(host);
-      // Each shell leaves a child behind that outlives it.
-      const script = `for n in $(seq ${ORPHANS}); do sh -c 'sleep 1 >/dev/null 2>&1 & echo $!'; done`;
-      await host.output(["nsenter", `--target=${pid}`, "--pid", "sh", "-c", script]);
-      const children = async () => (await host.processes()).filter(({ parent }) => parent === pid).length;
-      expect(await children()).toBe(ORPHANS);
-      await until("every orphan is gone", async () => (await children()) === 0);
-      expect(await terminate(host, child, pid)).toEqual(["Shutting down, got signal: Terminated\n", 0]);
     },
     PATIENCE,
   );

@@ -1,14 +1,14 @@
 /** `npm run bench`: ours beside the C reference and its like, in turns in one run; a table, dist/bench.json and dist/bench.svg. */
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { cpus, release } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { defineCommand, runMain } from "citty";
 import { version } from "../package.json";
 import recorded from "../test/recorded.json";
 import { chart } from "./chart.ts";
 import { compile, isStale, ROOT } from "./compile.ts";
 import { type Extent, measureAll } from "./figures.ts";
-import { best, measureGuarded } from "./guard.ts";
+import { best, measureGuarded, worse } from "./guard.ts";
 import { NO_INSTRUCTIONS } from "./measure-instructions.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./namespace.ts";
 import { hostPlatform } from "./platforms.ts";
@@ -84,7 +84,8 @@ async function record(ours: Program, reference: Program): Promise<void> {
   const rounded = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value.toFixed(2))]));
   const path = join(ROOT, "test", "recorded.json");
   await put(path, `${JSON.stringify({ ...recorded, [hostPlatform().name]: rounded }, null, 2)}\n`);
-  console.log(`${path}: written`);
+  console.log(`${relative(process.cwd(), path)}: written`);
+  for (const line of worse(values, {})) console.log(`over its limit: ${line}`);
 }
 
 await runMain(

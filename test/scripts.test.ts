@@ -35,6 +35,8 @@ test("start says plainly when no PID namespace can be made", () => {
 test.each([
   ["build.ts", ["--target", "linux-mips"], /^error: unknown platform "linux-mips": .*linux-amd64, linux-arm64\n$/],
   ["bench.ts", ["--rounds", "many"], /^error: --rounds many: .*\n$/],
+  ["bench.ts", ["--rest", "0"], /^error: --rest 0: .*\n$/],
+  ["bench.ts", ["--orphans", "1.5"], /^error: --orphans 1.5: .*\n$/],
 ])("%s %p is refused in one line", (script, args, line) => {
   const { exitCode, stdout, stderr } = run(script, args);
   expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });

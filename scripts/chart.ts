@@ -1,0 +1,69 @@
+/** The figures as a chart, one small panel each, drawn by Apache ECharts. */
+import { type EChartsOption, init } from "echarts";
+import type { Figure } from "./figures.ts";
+
+/** What each panel shows: the beginning of a figure's name, and the factor and title that make it readable. */
+const PANELS: readonly { figure: string; title: string; factor: number }[] = [
+  { figure: "`-v`", title: "-v, ms", factor: 1 },
+  { figure: "ready", title: "ready, ms", factor: 1 },
+  { figure: "RSS,", title: "RSS, KiB", factor: 1 },
+  { figure: "RssAnon", title: "RssAnon, KiB", factor: 1 },
+  { figure: "PSS", title: "PSS, each of many, KiB", factor: 1 },
+  { figure: "orphans reaped", title: "orphans reaped in 1 ms", factor: 1 / 1000 },
+];
+
+const [COLUMNS, WIDTH, HEIGHT, LABELS, HEADING] = [3, 300, 190, 90, 36];
+const [OURS, OTHERS] = ["#3178c6", "#9aa5b1"];
+
+/** Draws the SVG: medians as bars, ours in colour. Figures that were not measured have no panel. */
+export function chart(figures: readonly Figure[], programs: readonly string[]): string {
+  const panels = PANELS.flatMap(({ figure: name, ...panel }) => {
+    const found = figures.findLast((figure) => figure.name.startsWith(name));
+    return found ? [{ ...panel, values: found.values }] : [];
+  });
+  const left = (index: number) => (index % COLUMNS) * WIDTH;
+  const top = (index: number) => Math.floor(index / COLUMNS) * HEIGHT;
+  const option: EChartsOption = {
+    animation: false,
+    backgroundColor: "#ffffff", // Readable on a dark page too.
+    title: panels.map(({ title }, index) => ({
+      text: title,
+      left: left(index) + 8,
+      top: top(index) + 6,
+      textStyle: { fontSize: 13, fontWeight: "bold" },
+    })),
+    grid: panels.map((_, index) => ({
+      left: left(index) + LABELS,
+      top: top(index) + HEADING,
+      width: WIDTH - LABELS - 60,
+      height: HEIGHT - HEADING - 10,
+    })),
+    xAxis: panels.map((_, gridIndex) => ({ gridIndex, type: "value", show: false })),
+    yAxis: panels.map((_, gridIndex) => ({
+      gridIndex,
+      type: "category",
+      inverse: true,
+      data: [...programs],
+      axisTick: { show: false },
+    })),
+    series: panels.map(({ values, factor }, index) => ({
+      type: "bar",
+      xAxisIndex: index,
+      yAxisIndex: index,
+      label: { show: true, position: "right" },
+      data: programs.map((program, at) => {
+        const median = values[program]?.median;
+        const value = median === undefined ? "-" : Number((median * factor).toPrecision(3));
+        return { value, itemStyle: { color: at === 0 ? OURS : OTHERS } };
+      }),
+    })),
+  };
+  const size = { width: COLUMNS * WIDTH, height: Math.ceil(panels.length / COLUMNS) * HEIGHT };
+  const canvas = init(null, null, { renderer: "svg", ssr: true, ...size });
+  try {
+    canvas.setOption(option);
+    return canvas.renderToSVGString();
+  } finally {
+    canvas.dispose();
+  }
+}

@@ -1,0 +1,55 @@
+/** The programs that the bench puts side by side. */
+import { compileGo, compileStatic } from "./reference.ts";
+
+/** Lines of /proc/PID/status that, all there at once, say that a program is ready. */
+export type Readiness = readonly string[];
+
+/** Ours and C: INT, TERM and CHLD caught, none blocked (for ours: inside sigsuspend(2)), asleep. */
+export const CAUGHT: Readiness = ["SigBlk:\t0000000000000000", "SigCgt:\t0000000000014002", "State:\tS"];
+
+/** catatonit -P blocks all that can be blocked and wait on a signalfd(2); its first sleep is that wait. */
+const BLOCKED: Readiness = ["SigBlk:\tfffffffe3ffbfa07", "State:\tS"];
+
+/** A program of the bench. */
+export interface Program {
+  /** Heading of its column. */
+  readonly name: string;
+  readonly path: string;
+  readonly args: readonly string[];
+  /** How to see that it is ready, where that can be seen at all. */
+  readonly ready?: Readiness;
+  /** Whether `-v` prints the version. */
+  readonly version: boolean;
+}
+
+/** The two that a comparison needs: ours first, then the reference. */
+export function pair(ours: string, reference: string): [ours: Program, reference: Program] {
+  const common = { args: [], ready: CAUGHT, version: true };
+  return [
+    { name: "pause-ts", path: ours, ...common },
+    { name: "C reference", path: reference, ...common },
+  ];
+}
+
+/** What else this machine has, and a note for each that it has not. Throws if the Go program does not compile. */
+export function company(): { present: Program[]; notes: string[] } {
+  const present: Program[] = [];
+  const notes: string[] = [];
+  const add = (path: string | null | undefined, program: Omit<Program, "path">, missing: string) => {
+    if (path) present.push({ ...program, path });
+    else notes.push(`${program.name} is left out: ${missing}.`);
+  };
+  add(
+    compileStatic(),
+    { name: "C, static", args: [], ready: CAUGHT, version: true },
+    "no libc to link statically (libc.a)",
+  );
+  add(
+    Bun.which("catatonit"),
+    { name: "catatonit -P", args: ["-P"], ready: BLOCKED, version: false },
+    "catatonit is not installed",
+  );
+  // Go's runtime catches every signal and parks its threads long before main runs: nothing shows when it is ready.
+  add(compileGo(), { name: "Go", args: [], version: true }, "no Go compiler (go)");
+  return { present, notes };
+}

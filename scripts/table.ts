@@ -1,0 +1,36 @@
+/** The figures as a table in Markdown. */
+import { markdownTable } from "markdown-table";
+import type { Figure } from "./figures.ts";
+import type { Summary } from "./statistics.ts";
+
+/** A number with the digits that mean something: three, and whole from 100 on. Nothing for a ratio that cannot be had. */
+function number(value: number): string {
+  if (Number.isNaN(value)) return "";
+  if (Number.isInteger(value) || Math.abs(value) >= 100) return Math.round(value).toLocaleString("en");
+  return value.toPrecision(Math.abs(value) < 0.01 ? 1 : 3);
+}
+
+/** The median and, where it says anything, the 10th and 90th percentile. */
+function cell(summary: Summary | undefined): string {
+  if (!summary) return "";
+  const [median, low, high] = [summary.median, summary.low, summary.high].map(number);
+  return low === high ? `${median}` : `${median} (${low} to ${high})`;
+}
+
+/** The ratio of two programs' medians. undefined where there is none. */
+export function ratio({ values }: Figure, one: string, other: string): number | undefined {
+  const [above, below] = [values[one]?.median, values[other]?.median];
+  return above !== undefined && below !== undefined && below > 0 && above >= 0 ? above / below : undefined;
+}
+
+/** A row for each figure, a column for each program, and the first program's ratio to the second. */
+export function table(figures: readonly Figure[], programs: readonly string[]): string {
+  const [ours = "", reference = ""] = programs;
+  const rows = figures.map((figure) => [
+    figure.name,
+    ...programs.map((program) => cell(figure.values[program])),
+    number(ratio(figure, ours, reference) ?? Number.NaN),
+  ]);
+  const heading = ["median (10th to 90th percentile)", ...programs, `ratio to ${reference}`];
+  return markdownTable([heading, ...rows], { align: ["l", ...programs.map(() => "r"), "r"] });
+}

@@ -1,16 +1,19 @@
 /** Compiles src/ and the runtime into the one executable. */
-import { chmod, mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Glob } from "bun";
 import type { Platform } from "./platforms.ts";
 import { InputError, messageOf } from "./report.ts";
 import { runtimeFor } from "./runtime.ts";
+import { seal } from "./seal.ts";
 
 /** The project's folder. */
 export const ROOT = join(import.meta.dir, "..");
 
 /** What the executable depends on, relative to the project's folder. */
-const INPUTS = new Glob("{src/*.ts,scripts/{compile,platforms,runtime}.ts,package.json,package-lock.json}");
+const INPUTS = new Glob(
+  "{src/*.ts,scripts/{compile,dynamic,platforms,runtime,seal}.ts,package.json,package-lock.json}",
+);
 
 /** Whether `path` is missing or older than anything it is made from. */
 export async function isStale(path: string): Promise<boolean> {
@@ -23,41 +26,54 @@ export async function isStale(path: string): Promise<boolean> {
 }
 
 /**
- * Writes the executable for `platform` to `path`, by way of a temporary folder beside it, so that `path` is
- * the old file or the new one and never half of either.
+ * Compiles src/ for `platform` into the file `outfile`, with the runtime as it is: not sealed yet.
  *
- * Throws an InputError if the runtime cannot be had, the sources do not compile or the folder cannot be written.
+ * Throws an InputError if the runtime cannot be had or the sources do not compile.
+ */
+export async function bundle(platform: Platform, outfile: string): Promise<void> {
+  const executablePath = await runtimeFor(platform);
+  await Bun.build({
+    entrypoints: [join(ROOT, "src", "main.ts")],
+    target: "bun",
+    minify: true,
+    // A constant, so that what is for the other machine is left out.
+    define: { "process.arch": JSON.stringify(platform.nodeArch) },
+    // Bytecode is read in place; source would be parsed on every node at every start. It asks for CommonJS.
+    bytecode: true,
+    format: "cjs",
+    compile: {
+      target: platform.compileTarget,
+      executablePath,
+      outfile,
+      autoloadDotenv: false,
+      autoloadBunfig: false,
+      autoloadTsconfig: false,
+      autoloadPackageJson: false,
+    },
+  }).catch((error: unknown) => {
+    // What was wrong is one level down: the message above it is "Bundle failed".
+    const reasons = error instanceof AggregateError ? error.errors : [error];
+    throw new InputError(`src/ does not compile: ${reasons.map(messageOf).join("; ")}`);
+  });
+}
+
+/**
+ * Writes the executable for `platform` to `path`, by way of a temporary folder beside it, so that `path` is
+ * the old file or the new one and never half of either, and never unsealed.
+ *
+ * Throws an InputError if the runtime cannot be had or sealed, the sources do not compile or the folder cannot be
+ * written.
  */
 export async function compile(platform: Platform, path: string): Promise<void> {
-  const executablePath = await runtimeFor(platform);
   await mkdir(dirname(path), { recursive: true });
   const folder = await mkdtemp(join(dirname(path), ".build-"));
   try {
     // The name goes into the executable: always the same one.
     const outfile = join(folder, "pause");
-    await Bun.build({
-      entrypoints: [join(ROOT, "src", "main.ts")],
-      target: "bun",
-      minify: true,
-      // A constant, so that what is for the other machine is left out.
-      define: { "process.arch": JSON.stringify(platform.nodeArch) },
-      // Bytecode is read in place; source would be parsed on every node at every start. It asks for CommonJS.
-      bytecode: true,
-      format: "cjs",
-      compile: {
-        target: platform.compileTarget,
-        executablePath,
-        outfile,
-        autoloadDotenv: false,
-        autoloadBunfig: false,
-        autoloadTsconfig: false,
-        autoloadPackageJson: false,
-      },
-    }).catch((error: unknown) => {
-      // What was wrong is one level down: the message above it is "Bundle failed".
-      const reasons = error instanceof AggregateError ? error.errors : [error];
-      throw new InputError(`src/ does not compile: ${reasons.map(messageOf).join("; ")}`);
-    });
+    await bundle(platform, outfile);
+    const bytes = await readFile(outfile);
+    seal(bytes, platform);
+    await writeFile(outfile, bytes);
     await chmod(outfile, 0o755);
     await rename(outfile, path);
   } finally {

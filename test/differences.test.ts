@@ -7,7 +7,7 @@ import { OURS } from "./subject.ts";
 
 const cases: Readonly<Record<string, Case>> = {
   "the working directory is gone": { unlinkedDirectory: true },
-  "6 open files": { limits: [[RLIMIT_NOFILE, 6]] },
+  "5 open files": { limits: [[RLIMIT_NOFILE, 5]] },
   "2 GiB of address space": { limits: [[RLIMIT_AS, 2 * 2 ** 30]] },
   "a stack of 128 KiB": { limits: [[RLIMIT_STACK, 128 * 1024]] },
 };

@@ -54,7 +54,7 @@ describe("the user and the environment", () => {
 
 describe("limits", () => {
   sameWaiting("16 open files", { limits: [[RLIMIT_NOFILE, 16]] });
-  sameWaiting("7 open files", { limits: [[RLIMIT_NOFILE, 7]] });
+  sameWaiting("6 open files", { limits: [[RLIMIT_NOFILE, 6]] });
   sameWaiting("1 process", { limits: [[RLIMIT_NPROC, 1]], user: NOBODY_KNOWN, root: true });
   sameWaiting("8 GiB of address space", { limits: [[RLIMIT_AS, 8 * 2 ** 30]] });
   sameWaiting("2.5 GiB of address space", { limits: [[RLIMIT_AS, 2.5 * 2 ** 30]] });

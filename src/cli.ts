@@ -1,9 +1,6 @@
-/** The command line: what happens when there are arguments. Never loaded in a pod that has none. */
+/** The command line: what happens when there are arguments. */
 import { version } from "../package.json";
-import { exitNow, STDOUT, write } from "./libc.ts";
-
-/** The arguments that are citty's business. */
-const USAGE = new Set(["--help", "-h", "--version"]);
+import { printAndExit } from "./print.ts";
 
 /**
  * Acts on the arguments: any `-v` in either case prints the version and exits 0; `--help`, `-h` and
@@ -12,14 +9,9 @@ const USAGE = new Set(["--help", "-h", "--version"]);
  * @param args the arguments after the program's name
  * @param start the init loop
  */
-export async function cli(args: readonly string[], start: () => never): Promise<void> {
-  if (args.some((arg) => arg.toLowerCase() === "-v")) {
-    write(STDOUT, `pause.ts ${version}\n`);
-    exitNow(0);
-  }
-  if (args.some((arg) => USAGE.has(arg))) {
-    const { usage } = await import("./usage.ts");
-    await usage(args);
-  }
-  start();
+export function cli(args: readonly string[], start: () => never): void {
+  for (const arg of args) if (arg.toLowerCase() === "-v") printAndExit(`pause.ts ${version}\n`);
+  if (args.includes("--help") || args.includes("-h") || args.includes("--version")) {
+    void import("./usage.ts").then(({ usage }) => usage(args)).then(start);
+  } else start();
 }

@@ -17,7 +17,6 @@ import {
   SIGCHLD,
   SIGINT,
   SIGTERM,
-  type SignalSet,
   STDERR,
   sigaction,
   sigsuspend,
@@ -25,7 +24,7 @@ import {
 } from "./libc.ts";
 import { lock } from "./lock.ts";
 import { type Call, leave } from "./native.ts";
-import { HANDLED } from "./signals.ts";
+import { HANDLED, holdSignals } from "./signals.ts";
 
 const TERMINATED = "Error: infinite loop terminated\n";
 
@@ -52,17 +51,17 @@ function canWait(): boolean {
 }
 
 /**
- * Warns when not PID 1, installs the handlers, reaps what died before, gives JavaScript's memory back and sleeps.
+ * Holds the signals, warns when not PID 1, installs the handlers, reaps what died before, gives JavaScript's memory back and sleeps.
  *
- * The caller has blocked the handled signals. From here on JavaScript is never entered again: handlers and wait
- * are functions of libc. lfind(3) calls sigsuspend(2) with its key, the mask to sleep with, for each of 2^64 - 1
+ * The handled signals are blocked first thing. From here on JavaScript is never entered again: handlers and wait
+ * are functions of libc. lfind(3) calls sigsuspend(2) with its key, the mask as inherited, for each of 2^64 - 1
  * elements of 0 bytes, until it returns 0, which it never does. Nowhere else are the signals let in.
  *
- * @param inherited the mask to sleep with
  * @returns never; the process ends with 0 after SIGINT or SIGTERM, 1, 2 or 3 when the action of SIGINT, SIGTERM or
  *   SIGCHLD is refused, 42 when the wait is refused or ends
  */
-export function init(inherited: SignalSet): never {
+export function init(): never {
+  const inherited = holdSignals();
   if (getpid() !== 1) write(STDERR, "Warning: pause should be the first process\n");
 
   const block = createBlock();

@@ -24,8 +24,6 @@ export const SA_RESETHAND = 0x80000000;
 /** madvise(2): give the pages back; they read as zero from then on (bits/mman-linux.h). */
 export const MADV_DONTNEED = 4;
 
-/** File descriptor of standard output: stdin(3). */
-export const STDOUT = 1;
 /** File descriptor of standard error: stdin(3). */
 export const STDERR = 2;
 

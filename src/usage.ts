@@ -2,7 +2,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { defineCommand, renderUsage, runCommand } from "citty";
 import { description, version } from "../package.json";
-import { exitNow, STDOUT, write } from "./libc.ts";
+import { printAndExit } from "./print.ts";
 
 const command = defineCommand({
   meta: { name: "pause", version, description },
@@ -11,15 +11,9 @@ const command = defineCommand({
     help: { type: "boolean", alias: "h", description: "Print this help and exit" },
   },
   async run({ args, cmd }) {
-    if (args.help) {
-      // Citty colours by the environment alone, even into a pipe: plain text is the same everywhere.
-      write(STDOUT, `${stripVTControlCharacters(await renderUsage(cmd))}\n`);
-      exitNow(0);
-    }
-    if (args.version) {
-      write(STDOUT, `pause.ts ${version}\n`);
-      exitNow(0);
-    }
+    // Citty colours by the environment alone, even into a pipe: plain text is the same everywhere.
+    if (args.help) printAndExit(`${stripVTControlCharacters(await renderUsage(cmd))}\n`);
+    if (args.version) printAndExit(`pause.ts ${version}\n`);
   },
 });
 

@@ -8,6 +8,7 @@ import {
   exitNow,
   getpid,
   isDefault,
+  isFiltered,
   onExit,
   raise,
   reapAll,
@@ -40,9 +41,10 @@ function sigdown(block: Block): void {
 
 /**
  * Whether the kernel lets this process wait: a SIGCHLD of its own must reach the handler, which is installed for one
- * call only. Where a filter refuses sigsuspend(2) the loop would otherwise spin for ever.
+ * call only. Where a filter refuses sigsuspend(2) the loop would otherwise spin for ever; without a filter nothing can.
  */
 function canWait(): boolean {
+  if (!isFiltered()) return true;
   const others = new Uint32Array(32);
   others[0] = ~(1 << (SIGCHLD - 1));
   raise(SIGCHLD);

@@ -233,6 +233,14 @@ export function prctl(option: number, value: number, address: Address = 0): numb
   return symbols.prctl(option, value, address, 0, 0);
 }
 
+/** PR_GET_SECCOMP of prctl(2): linux/prctl.h. */
+const PR_GET_SECCOMP = 21;
+
+/** Whether a seccomp filter judges this process's system calls, or may: prctl(2) with PR_GET_SECCOMP says 0 if none does. */
+export function isFiltered(): boolean {
+  return prctl(PR_GET_SECCOMP, 0) !== 0;
+}
+
 /** Fills in the `ucontext_t` at `context` with the present state of this thread: getcontext(3). */
 export function getcontext(context: Address): void {
   symbols.getcontext(context);

@@ -1,0 +1,117 @@
+/** The PID 1 that a soak disturbs, in a PID namespace and on a disk of its own. */
+import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { NO_PID_NAMESPACE, pidNamespace } from "./namespace.ts";
+import { childrenOf, isReady, status, until } from "./proc.ts";
+import { compileStorm } from "./reference.ts";
+import { InputError } from "./report.ts";
+import { type Freezer, freezer, type Memory, memory } from "./soak-cgroup.ts";
+
+/** A running PID 1 and the means to disturb it. */
+export interface Pod {
+  /** Its PID out here. */
+  readonly pid: number;
+  readonly freezer: Freezer | undefined;
+  readonly memory: Memory | undefined;
+  /** Runs a shell script inside its namespaces, with `$1`, `$2` …; what it leaves running becomes an orphan. Throws if it fails. */
+  inside(script: string, ...args: readonly string[]): Promise<void>;
+  /** Makes `count` orphans inside, which die in bursts of `burst`, and waits until all are reaped. */
+  storm(count: number, burst: number): Promise<void>;
+  /** Takes the disk away that the program was started from. */
+  loseDisk(): Promise<void>;
+  /** Sends it SIGTERM and tells how it ended and what it wrote to standard error. */
+  end(): Promise<{ exit: number | null; stderr: string }>;
+  /** Kills what is left and removes every trace. */
+  dispose(): Promise<void>;
+}
+
+/** How far ahead the clocks in the pod are, in seconds: a machine that has been up for ten years. */
+const AHEAD = "315360000";
+
+/** The options of unshare that set the clocks ahead, where that can be done. */
+function clocksAhead(command: readonly string[]): string[] {
+  const options = ["--time", "--monotonic", AHEAD, "--boottime", AHEAD];
+  return Bun.spawnSync([...command, ...options, "true"], { stderr: "ignore" }).success ? options : [];
+}
+
+/** Where a memory cgroup can be made, `sh` enters it first; then it makes a disk in memory, copies the program there and becomes it. */
+const ENTER = '[ -z "$0" ] || echo $$ >"$0"; exec "$@"';
+const START = 'mount -t tmpfs -o mode=755 tmpfs "$0" && cp "$1" "$0/pause" && exec "$0/pause"';
+
+/** Starts `program` as PID 1 and waits until it is ready. Throws an InputError where no PID namespace can be made. */
+export async function startPod(program: string): Promise<Pod> {
+  const namespace = pidNamespace();
+  if (!namespace) throw new InputError(NO_PID_NAMESPACE);
+  const storm = compileStorm();
+  const [cold, scarce] = [freezer(), memory()];
+  const disk = mkdtempSync(join(tmpdir(), "pause-soak-"));
+  const start = [...namespace.command, ...clocksAhead(namespace.command), "sh", "-c", START, disk, program];
+  const child = Bun.spawn(["sh", "-c", ENTER, scarce?.procs ?? "", ...start], {
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const stderr = child.stderr.text();
+
+  const dispose = async () => {
+    cold?.thaw();
+    child.kill("SIGKILL");
+    await child.exited;
+    for (const cgroup of [cold, scarce]) {
+      // The kernel takes a moment to let go of processes that have ended.
+      if (cgroup) await until("the cgroup to be empty", () => attempt(() => cgroup.remove()));
+    }
+    rmdirSync(disk);
+  };
+  try {
+    const ended = () => child.exitCode !== null || child.signalCode !== null;
+    const pid = await until(`${program} to be ready`, () => {
+      if (ended()) return -1;
+      return childrenOf(child.pid).find((it) => status(it.pid)?.["Name"] === "pause" && isReady(it.pid))?.pid;
+    });
+    if (pid < 0) throw new InputError(`${program} ended with ${child.exitCode}: ${(await stderr).trim()}`);
+    if (cold) writeFileSync(cold.procs, String(pid));
+
+    const inside: Pod["inside"] = async (script, ...args) => {
+      const { exitCode, stderr } = await run([...namespace.enter(pid), "sh", "-c", script, "sh", ...args]);
+      if (exitCode !== 0) throw new Error(`"${script}" ended with ${exitCode}: ${stderr.trim()}`);
+    };
+    return {
+      pid,
+      freezer: cold,
+      memory: scarce,
+      inside,
+      dispose,
+      storm: (count, burst) =>
+        storm
+          ? inside('"$1" "$2" "$3" >/dev/null', storm, `${count}`, `${burst}`)
+          : inside('i=0; while [ $i -lt "$1" ]; do (true &); i=$((i+1)); done', `${count}`),
+      loseDisk: () => inside('umount -l "$1"', disk),
+      async end() {
+        process.kill(pid, "SIGTERM");
+        await until("the end", ended);
+        return { exit: child.exitCode, stderr: await stderr };
+      },
+    };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+/** Whether `task` succeeded. */
+function attempt(task: () => void): boolean {
+  try {
+    task();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a command to its end. */
+async function run(command: readonly string[]): Promise<{ exitCode: number; stderr: string }> {
+  const child = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  return { stderr: await child.stderr.text(), exitCode: await child.exited };
+}

@@ -1,0 +1,52 @@
+/** `npm run soak`: disturbs pause at random, for minutes or hours, and tells whether anything is left of it. */
+import { randomInt } from "node:crypto";
+import { join } from "node:path";
+import { defineCommand, runMain } from "citty";
+import { compile, isStale, ROOT } from "./compile.ts";
+import { hostPlatform } from "./platforms.ts";
+import { fail, InputError } from "./report.ts";
+import { soak } from "./soak-run.ts";
+
+/** `text` as a number of at least 0, or an InputError that names the option. */
+function number(option: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value < 0)
+    throw new InputError(`--${option} ${text}: not a number`);
+  return value;
+}
+
+await runMain(
+  defineCommand({
+    meta: { name: "npm run soak --", description: "Disturb pause at random and look at what is left of it" },
+    args: {
+      minutes: { type: "string", description: "How long (default: 2)" },
+      hours: { type: "string", description: "How long, instead" },
+      seed: { type: "string", description: "Repeat the run with this seed (default: a new one)" },
+      orphans: { type: "string", default: "20000", description: "Orphans at the least" },
+    },
+    async run({ args }) {
+      try {
+        if (args.minutes !== undefined && args.hours !== undefined)
+          throw new InputError("--minutes or --hours, not both");
+        const hours = args.hours === undefined ? undefined : number("hours", args.hours);
+        const seconds = hours === undefined ? number("minutes", args.minutes ?? "2") * 60 : hours * 3600;
+        const seed = args.seed === undefined ? randomInt(2 ** 32) : number("seed", args.seed);
+        const orphans = number("orphans", args.orphans);
+        const program = join(ROOT, "dist", "pause");
+        if (await isStale(program)) await compile(hostPlatform(), program);
+        console.log(`seed ${seed}`);
+        const start = performance.now();
+        const { steps, disturbances, rssAnon, ...summary } = await soak({ program, seed, seconds, orphans });
+        for (const [name, count] of Object.entries(disturbances)) {
+          console.log(`${name.padEnd(24)} ${typeof count === "number" ? `${count} times` : `never: ${count}`}`);
+        }
+        console.log(
+          `${steps} steps and ${summary.orphans} orphans in ${((performance.now() - start) / 1000).toFixed(0)} s`,
+        );
+        console.log(`none lost, one thread, RssAnon ${rssAnon[0]} kB before and ${rssAnon[1]} kB after, exit 0`);
+      } catch (error) {
+        fail(error);
+      }
+    },
+  }),
+);

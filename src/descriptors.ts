@@ -1,29 +1,18 @@
 /** Closes what the runtime holds open for an event loop that will not run. */
 import { close, linkOf } from "./libc.ts";
 
-/** How many descriptors the runtime opens while it starts. test/rest.test.ts checks that these are all. */
-const OPENED = 4;
-
-/** Descriptors looked at, from 3: each one that was inherited moves the runtime's up by one. */
-const HIGHEST = 32;
+/**
+ * The runtime opens four descriptors while it starts, each with the lowest number that is free: its epoll instance, the
+ * eventfd that wakes it, its source of random numbers, and its own memory statistics. test/rest.test.ts checks that
+ * these are all.
+ */
+const [FIRST, LAST] = [3, 6];
 
 /**
- * Closes the runtime's descriptors and no other: what was inherited stays open, as it does in any C program. They are
- * told by what `/proc/self/fd` calls them: an epoll instance, the eventfd that wakes it, the source of random numbers,
- * the process's own memory statistics.
+ * Closes the runtime's descriptors if they are the only ones. What was inherited must stay open, as it does in any C
+ * program: then the numbers of the four are others, and all are left alone.
  */
 export function closeRuntimeDescriptors(): void {
-  let closed = 0;
-  for (let fd = 3; fd < HIGHEST && closed < OPENED; fd++) {
-    const link = linkOf(`/proc/self/fd/${fd}`);
-    if (
-      link === "anon_inode:[eventpoll]" ||
-      link === "anon_inode:[eventfd]" ||
-      link === "/dev/urandom" ||
-      link.endsWith("/statm")
-    ) {
-      close(fd);
-      closed++;
-    }
-  }
+  const alone = linkOf(FIRST) === "anon_inode:[eventpoll]" && linkOf(LAST).endsWith("/statm");
+  for (let fd = FIRST; alone && fd <= LAST; fd++) close(fd);
 }

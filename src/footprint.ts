@@ -29,7 +29,7 @@ const STACK = 512 * 1024;
  * thread's storage.
  *
  * @returns no calls at all where memory is not laid out as expected, or where a thread was ever started, whose code
- *   must not vanish: libc notes that in `__libc_single_threaded` (sys/single_threaded.h)
+ *   must not vanish: libc, from 2.32 on, notes that in `__libc_single_threaded` (sys/single_threaded.h)
  */
 export function giveBack(block: Block): Call[] {
   const page = pageSize();
@@ -44,7 +44,8 @@ export function giveBack(block: Block): Call[] {
   const thread = Math.min(threadPointer(), libc);
   const storageStart = pageOf(thread - THREAD_STORAGE);
   const storageEnd = pageAfter(thread + THREAD_STORAGE);
-  if (byteAt(addressOf("__libc_single_threaded")) === 0) return [];
+  const singleThreaded = addressOf("__libc_single_threaded");
+  if (singleThreaded === 0 || byteAt(singleThreaded) === 0) return [];
   if (!(stderr + page < start && end < storageStart && libc < loader)) return [];
 
   const munmap = addressOf("munmap");

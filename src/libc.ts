@@ -219,10 +219,10 @@ export function close(fd: number): void {
   symbols.close(fd);
 }
 
-/** What the symbolic link `path` holds, cut after 64 bytes: readlink(2). Empty if it cannot be read. */
-export function linkOf(path: string): string {
+/** What `/proc/self/fd` says of a descriptor, cut after 64 bytes: readlink(2). Empty if it is not open. */
+export function linkOf(fd: number): string {
   const bytes = new Uint8Array(64);
-  const length = symbols.readlink(path, bytes, bytes.length);
+  const length = symbols.readlink(`/proc/self/fd/${fd}`, bytes, bytes.length);
   let text = "";
   for (let index = 0; index < length; index++) text += String.fromCharCode(bytes[index] ?? 0);
   return text;

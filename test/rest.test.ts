@@ -44,25 +44,22 @@ describe("at rest", () => {
         }
       },
     );
-
-    test.skipIf(missing !== "").concurrent(
-      `${who} is not woken once in 60 s${missing}`,
-      async () => {
-        const subject = await startReady({ program: OURS }, { pidOne });
-        try {
-          await Bun.sleep(1000);
-          const before = switches(subject.pid);
-          expect(Object.keys(before)).toHaveLength(1);
-          await Bun.sleep(60_000);
-          expect(switches(subject.pid)).toEqual(before);
-        } finally {
-          await subject.kill();
-        }
-      },
-      90_000,
-    );
   }
 });
+
+const all = NAMESPACE ? [true, false] : [false];
+test(`at rest ${all.length > 1 ? "neither PID 1 nor another PID" : `no PID but 1 (${NO_PID_NAMESPACE})`} is woken once in 60 s`, async () => {
+  const subjects = await Promise.all(all.map((pidOne) => startReady({ program: OURS }, { pidOne })));
+  try {
+    await Bun.sleep(1000);
+    const before = subjects.map(({ pid }) => switches(pid));
+    for (const threads of before) expect(Object.keys(threads)).toHaveLength(1);
+    await Bun.sleep(60_000);
+    expect(subjects.map(({ pid }) => switches(pid))).toEqual(before);
+  } finally {
+    for (const subject of subjects) await subject.kill();
+  }
+}, 90_000);
 
 const inherited = "descriptors that were inherited stay open";
 test.skipIf(!ROOT)(ROOT ? inherited : `${inherited} (skipped: needs root)`, async () => {

@@ -3,10 +3,14 @@
  *
  * Written for the interpreter: a class, a DataView or a TextEncoder would each cost more time than all of it does.
  */
-import { type Address, pointerTo } from "./libc.ts";
+import { type Address, map, memoryAt } from "./libc.ts";
 
-/** Size of the block in bytes. Pages of it that are never touched cost nothing. */
+/**
+ * Sizes in bytes: of the block, and of its beginning, which JavaScript writes to. The rest is a stack. The engine counts
+ * what it can write to as its own, and where memory is short it would start its garbage collector over it.
+ */
 const SIZE = 128 * 1024;
+const WRITTEN = process.arch === "arm64" ? 48 * 1024 : 16 * 1024;
 
 /** A stretch of memory at a fixed address, handed out from its beginning. */
 export interface Block {
@@ -14,6 +18,11 @@ export interface Block {
   readonly start: Address;
   /** Address behind its last byte. */
   readonly end: Address;
+  /**
+   * A stack of at least 64 KB. Signal handlers run on it: a frame is 4 to 12 KB on a processor with wide vector
+   * registers, and psignal(3) takes a buffer of 8 KB.
+   */
+  readonly stack: { readonly start: Address; readonly size: number };
   /** Hands out `size` bytes of zeros at a multiple of 16, as stacks and vector registers need. */
   reserve(size: number): Address;
   /** Stores an address or another number below 2^53 in 8 bytes at `address`. */
@@ -24,11 +33,12 @@ export interface Block {
   placeText(text: string): Address;
 }
 
-/** Makes a block. It must be referred to for as long as it is used from JavaScript. */
+/** Makes a block. */
 export function createBlock(): Block {
-  const bytes = new Uint8Array(SIZE);
-  const words = new Uint32Array(bytes.buffer);
-  const start = pointerTo(bytes);
+  const start = map(SIZE);
+  const memory = memoryAt(start, WRITTEN);
+  const bytes = new Uint8Array(memory);
+  const words = new Uint32Array(memory);
   let free = start;
 
   function reserve(size: number): Address {
@@ -55,5 +65,6 @@ export function createBlock(): Block {
     return address;
   }
 
-  return { start, end: start + SIZE, reserve, store, place, placeText };
+  const stack = { start: start + WRITTEN, size: SIZE - WRITTEN };
+  return { start, end: start + SIZE, stack, reserve, store, place, placeText };
 }

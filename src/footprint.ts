@@ -1,15 +1,6 @@
 /** What can be given back to the kernel once JavaScript is over: nearly everything. */
 import type { Block } from "./block.ts";
-import {
-  type Address,
-  addressOf,
-  byteAt,
-  libcBase,
-  MADV_DONTNEED,
-  pageSize,
-  pointerAt,
-  threadPointer,
-} from "./libc.ts";
+import { type Address, addressOf, libcBase, MADV_DONTNEED, pageSize, pointerAt, threadPointer } from "./libc.ts";
 import type { Call } from "./native.ts";
 
 /**
@@ -28,8 +19,7 @@ const STACK = 512 * 1024;
  * What stays, of what lies there: the page with the executable's copy of `stderr`, which libc uses, `block`, and the
  * thread's storage.
  *
- * @returns no calls at all where memory is not laid out as expected, or where a thread was ever started, whose code
- *   must not vanish: libc, from 2.32 on, notes that in `__libc_single_threaded` (sys/single_threaded.h)
+ * @returns no calls at all where memory is not laid out as expected
  */
 export function giveBack(block: Block): Call[] {
   const page = pageSize();
@@ -44,8 +34,6 @@ export function giveBack(block: Block): Call[] {
   const thread = Math.min(threadPointer(), libc);
   const storageStart = pageOf(thread - THREAD_STORAGE);
   const storageEnd = pageAfter(thread + THREAD_STORAGE);
-  const singleThreaded = addressOf("__libc_single_threaded");
-  if (singleThreaded === 0 || byteAt(singleThreaded) === 0) return [];
   if (!(stderr + page < start && end < storageStart && libc < loader)) return [];
 
   const munmap = addressOf("munmap");

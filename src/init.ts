@@ -86,10 +86,11 @@ export function init(): never {
   const forEver = block.place([~0, ~0]);
   const wait: Call = [addressOf("lfind"), mask, 0, forEver, 0, addressOf("sigsuspend")];
   const terminated: Call = [addressOf("write"), STDERR, block.placeText(TERMINATED), TERMINATED.length];
-  const calls = [...giveBack(block), wait, terminated, [addressOf("_exit"), 42] as const];
+  const end: Call[] = [terminated, [addressOf("_exit"), 42]];
+  const unneeded = giveBack(block);
 
   closeRuntimeDescriptors();
   const refused = lock();
   if (refused) write(STDERR, `Warning: running unlocked: the kernel refused ${refused}\n`);
-  leave(block, calls, wait);
+  leave(block, unneeded, wait, end);
 }

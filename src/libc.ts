@@ -4,7 +4,7 @@
  * The values and layouts are those of Linux with glibc on x86-64 and on arm64, where they are the same
  * (asm-generic/signal.h, bits/sigaction.h, bits/types/__sigset_t.h); both machines are little-endian.
  */
-import { dlopen, ptr, read } from "bun:ffi";
+import { dlopen, ptr, read, toArrayBuffer } from "bun:ffi";
 
 /** Interrupt from the keyboard: signal(7). */
 export const SIGINT = 2;
@@ -49,6 +49,7 @@ const { symbols } = dlopen(LIBC, {
   getpagesize: { args: [], returns: "i32" },
   getpid: { args: [], returns: "i32" },
   makecontext: { args: ["u64", "u64", "i32", "u64", "u64", "u64", "u64", "u64"], returns: "void" },
+  mmap: { args: ["u64", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
   on_exit: { args: ["u64", "u64"], returns: "i32" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   pthread_self: { args: [], returns: "ptr" },
@@ -199,6 +200,19 @@ export function pageSize(): number {
   return process.arch === "arm64" ? symbols.getpagesize() : 4096;
 }
 
+/** mmap(2): readable and writable, private and of no file (bits/mman-linux.h). */
+const [PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS] = [3, 0x22];
+
+/** Maps `size` bytes of zeros, which are not JavaScript's: mmap(2). */
+export function map(size: number): Address {
+  return Number(symbols.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
+}
+
+/** The `size` bytes at `address`, to read and write. */
+export function memoryAt(address: Address, size: number): ArrayBuffer {
+  return toArrayBuffer(address, 0, size);
+}
+
 /** The address of `data`, which stays its address for as long as something in JavaScript refers to it. */
 export function pointerTo(data: NodeJS.TypedArray): Address {
   return ptr(data);
@@ -209,9 +223,12 @@ export function pointerAt(address: Address): Address {
   return read.ptr(address);
 }
 
-/** The byte that is stored at `address`. */
-export function byteAt(address: Address): number {
-  return read.u8(address);
+/**
+ * Reads whether this process has never had a second thread: libc, from 2.32 on, notes it in `__libc_single_threaded`
+ * (sys/single_threaded.h), whose address is `flag`. False if there is no such variable.
+ */
+export function isSingleThreaded(flag: Address): boolean {
+  return flag !== 0 && read.u8(flag) !== 0;
 }
 
 /** Closes a descriptor: close(2). */

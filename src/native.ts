@@ -5,7 +5,7 @@
  * handler of exit(3), so that the runtime's thread-local destructors are over: a later exit(3) must not find them.
  */
 import type { Block } from "./block.ts";
-import { type Address, addressOf, atExit, exit, getcontext, makecontext } from "./libc.ts";
+import { type Address, addressOf, atExit, exit, getcontext, isSingleThreaded, makecontext } from "./libc.ts";
 
 /** A call: the address of a function, and up to five arguments. */
 export type Call = readonly [f: Address, a?: Address, b?: Address, c?: Address, d?: Address, e?: Address];
@@ -19,31 +19,41 @@ const CONTEXT_SIZE = process.arch === "arm64" ? 4608 : 1024;
 /** Bytes of stack for a call that does nothing but a system call. */
 const SMALL_STACK = 512;
 
-/**
- * Bytes of stack for the wait. Signal handlers run on it: a frame is 4 to 12 KB on a processor with wide vector
- * registers, and psignal(3) takes a buffer of 8 KB.
- */
-const WAIT_STACK = 64 * 1024;
+/** Makes a context that calls `call` on the stack of `size` bytes at `stack`, and goes on with the context `next` (0: none). */
+function contextOf(block: Block, call: Call, stack: Address, size: number, next: Address): Address {
+  const context = block.reserve(CONTEXT_SIZE);
+  getcontext(context);
+  block.store(context + 8, next);
+  block.store(context + 16, stack);
+  block.store(context + 32, size);
+  makecontext(context, call[0], call[1], call[2], call[3], call[4], call[5]);
+  return context;
+}
+
+/** Makes contexts that make `calls` one after another and go on with `next`. Returns the one to begin with. */
+function chain(block: Block, calls: readonly Call[], next: Address): Address {
+  let first = next;
+  for (let index = calls.length - 1; index >= 0; index--) {
+    first = contextOf(block, calls[index] as Call, block.reserve(SMALL_STACK), SMALL_STACK, first);
+  }
+  return first;
+}
 
 /**
- * Leaves JavaScript for good: makes `calls` one after another. The last of them should not return.
+ * Leaves JavaScript for good: makes the calls of `giveBack`, waits, and if the wait ends, makes those of `end`, the
+ * last of which should not return.
+ *
+ * Whether this is the only thread is looked up last of all: any allocation before may have the engine start one to
+ * collect garbage. Its memory must stay, so then `giveBack` is left out.
  *
  * @param block holds all that the calls need
- * @param wait which of the calls is the one that signal handlers interrupt
  */
-export function leave(block: Block, calls: readonly Call[], wait: Call): never {
-  let next: Address = 0;
-  for (let index = calls.length - 1; index >= 0; index--) {
-    const call = calls[index] as Call;
-    const size = call === wait ? WAIT_STACK : SMALL_STACK;
-    const context = block.reserve(CONTEXT_SIZE);
-    getcontext(context);
-    block.store(context + 8, next);
-    block.store(context + 16, block.reserve(size));
-    block.store(context + 32, size);
-    makecontext(context, call[0], call[1], call[2], call[3], call[4], call[5]);
-    next = context;
-  }
-  atExit(addressOf("setcontext"), next);
+export function leave(block: Block, giveBack: readonly Call[], wait: Call, end: readonly Call[]): never {
+  const { stack } = block;
+  const sleep = contextOf(block, wait, stack.start, stack.size, chain(block, end, 0));
+  const first = chain(block, giveBack, sleep);
+  const setcontext = addressOf("setcontext");
+  const flag = addressOf("__libc_single_threaded");
+  atExit(setcontext, isSingleThreaded(flag) ? first : sleep);
   exit(0);
 }

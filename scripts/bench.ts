@@ -1,6 +1,7 @@
 /** `npm run bench`: ours beside the C reference and its like, in turns in one run; a table, dist/bench.json and dist/bench.svg. */
+import { mkdtempSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
-import { cpus, release } from "node:os";
+import { cpus, release, tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { defineCommand, runMain } from "citty";
 import { version } from "../package.json";
@@ -110,7 +111,7 @@ await runMain(
         if (!REFERENCE) throw new InputError(NO_REFERENCE);
         const path = join(ROOT, "dist", "pause");
         if (await isStale(path)) await compile(hostPlatform(), path);
-        const [ours, reference] = pair(path, REFERENCE);
+        const [ours, reference] = pair(mkdtempSync(join(tmpdir(), "pause-bench-")), path, REFERENCE);
         await (args.record ? record(ours, reference) : bench(ours, reference, extent));
       } catch (error) {
         fail(error);

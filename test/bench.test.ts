@@ -1,5 +1,8 @@
 /** The guard: no figure is worse than recorded beyond noise, nor over the project's limits. */
 import { describe, expect, test } from "bun:test";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { allowed, best, GUARDED, type Guarded, measureGuarded, type Values, worse } from "../scripts/guard.ts";
 import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
 import { hostPlatform } from "../scripts/platforms.ts";
@@ -19,7 +22,7 @@ const title = "no figure is worse than recorded";
 test.skipIf(missing !== undefined)(
   missing ? `${title} (skipped: ${missing})` : title,
   async () => {
-    const [ours, reference] = pair(OURS, REFERENCE ?? "");
+    const [ours, reference] = pair(mkdtempSync(join(tmpdir(), "pause-bench-")), OURS, REFERENCE ?? "");
     const storm = compileStorm() ?? "";
     let values = await measureGuarded(ours, reference, storm);
     for (let attempt = 1; attempt < ATTEMPTS && worse(values, RECORDED).length > 0; attempt++) {

@@ -1,16 +1,8 @@
 /** Reads image archives back, for the tests: an OCI layout or what `docker save` writes. */
 import { unpackTar } from "modern-tar";
-import { digestOf } from "../scripts/oci.ts";
+import { type Descriptor, digestOf } from "../scripts/oci.ts";
 
-/** What a descriptor says. */
-export interface Descriptor {
-  readonly mediaType: string;
-  readonly digest: string;
-  readonly size: number;
-  readonly artifactType?: string;
-  readonly platform?: { readonly architecture: string; readonly os: string };
-  readonly annotations?: Readonly<Record<string, string>>;
-}
+export type { Descriptor } from "../scripts/oci.ts";
 
 /** What a manifest says. */
 export interface Manifest {

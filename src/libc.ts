@@ -4,7 +4,7 @@
  * The values and layouts are those of Linux with glibc on x86-64 and on arm64, where they are the same
  * (asm-generic/signal.h, bits/sigaction.h, bits/types/__sigset_t.h); both machines are little-endian.
  */
-import { dlopen, ptr, read, toArrayBuffer } from "bun:ffi";
+import { dlopen, ptr, read, toArrayBuffer } from "./ffi.ts";
 
 /** Interrupt from the keyboard: signal(7). */
 export const SIGINT = 2;
@@ -200,8 +200,10 @@ export function pageSize(): number {
   return process.arch === "arm64" ? symbols.getpagesize() : 4096;
 }
 
-/** mmap(2): readable and writable, private and of no file (bits/mman-linux.h). */
-const [PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS] = [3, 0x22];
+/** mmap(2): readable and writable (bits/mman-linux.h). */
+const PROT_READ_WRITE = 3;
+/** mmap(2): private and of no file (bits/mman-linux.h). */
+const MAP_PRIVATE_ANONYMOUS = 0x22;
 
 /** Maps `size` bytes of zeros, which are not JavaScript's: mmap(2). */
 export function map(size: number): Address {
@@ -224,6 +226,14 @@ export function pointerAt(address: Address): Address {
 }
 
 /**
+ * How many arguments there are, the program's own name included: `argc` lies where the stack began when the kernel
+ * handed it over (System V ABI), which the loader keeps. The runtime's own list takes longer to make.
+ */
+export function argumentCount(): number {
+  return read.i32(pointerAt(addressOf("__libc_stack_end")));
+}
+
+/**
  * Reads whether this process has never had a second thread: libc, from 2.32 on, notes it in `__libc_single_threaded`
  * (sys/single_threaded.h), whose address is `flag`. False if there is no such variable.
  */
@@ -236,13 +246,13 @@ export function close(fd: number): void {
   symbols.close(fd);
 }
 
-/** What `/proc/self/fd` says of a descriptor, cut after 64 bytes: readlink(2). Empty if it is not open. */
-export function linkOf(fd: number): string {
+/** Whether what `/proc/self/fd` says of a descriptor has at most 64 bytes and ends in `end`, which must be ASCII: readlink(2). False if it is not open. */
+export function linkEndsIn(fd: number, end: string): boolean {
   const bytes = new Uint8Array(64);
-  const length = symbols.readlink(`/proc/self/fd/${fd}`, bytes, bytes.length);
-  let text = "";
-  for (let index = 0; index < length; index++) text += String.fromCharCode(bytes[index] ?? 0);
-  return text;
+  const start = symbols.readlink(`/proc/self/fd/${fd}`, bytes, bytes.length) - end.length;
+  let index = end.length - 1;
+  while (index >= 0 && bytes[start + index] === end.charCodeAt(index)) index--;
+  return index < 0;
 }
 
 /** Sets a property of this process: prctl(2) with two arguments and zeros. Returns 0, or -1 when it is refused. */

@@ -2,13 +2,22 @@
 import { pointerTo, prctl } from "./libc.ts";
 
 // prctl(2): linux/prctl.h, linux/seccomp.h.
-const [PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER] = [4, 22, 38, 2];
+const PR_SET_DUMPABLE = 4;
+const PR_SET_SECCOMP = 22;
+const PR_SET_NO_NEW_PRIVS = 38;
+const SECCOMP_MODE_FILTER = 2;
 
-// Instructions (linux/bpf_common.h), offsets into struct seccomp_data and verdicts (linux/seccomp.h).
-const [LOAD, JUMP_IF_EQUAL, RETURN] = [0x20, 0x15, 0x06];
-const [NUMBER, ARCHITECTURE, FIRST_ARGUMENT] = [0, 4, 16];
+// Instructions: linux/bpf_common.h.
+const LOAD = 0x20;
+const JUMP_IF_EQUAL = 0x15;
+const RETURN = 0x06;
+// Offsets into struct seccomp_data, and verdicts: linux/seccomp.h.
+const NUMBER = 0;
+const ARCHITECTURE = 4;
+const FIRST_ARGUMENT = 16;
+const ALLOW = 0x7fff0000;
 /** A refused call gets an error (EPERM) and not a kill: an accident must not end a pod. */
-const [ALLOW, REFUSE] = [0x7fff0000, 0x00050001];
+const REFUSE = 0x00050001;
 
 /**
  * The filter, for this machine's AUDIT_ARCH_* (linux/audit.h) and call numbers (asm/unistd.h). It allows sigsuspend,

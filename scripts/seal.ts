@@ -9,6 +9,10 @@
  * TZ names, which may be a pipe that never answers, when the runtime asks it for the date at its start: it does not
  * get one.
  *
+ * It also forgets where its memory cgroup is written down. The engine would take the cgroup's limit for the size of its
+ * memory and collect garbage accordingly, on the way to a wait where all of it is given back; and reading all those
+ * files takes time.
+ *
  * The variables of the loader (LD_*, GLIBC_TUNABLES) are read before the executable is loaded: SECURITY.md.
  */
 import { DynamicImage, type DynamicSymbol, type Relocation } from "./dynamic.ts";
@@ -31,6 +35,9 @@ const LIST = ["environ", "_environ", "__environ"] as const;
  * sees; the others are functions of the runtime itself that native add-ons would call.
  */
 const HARMLESS = /^setenv$|^uv_os_|^napi_|^_ZN4node\d+(Add|Remove)EnvironmentCleanupHook/;
+
+/** The file that says which cgroup a process is in: cgroups(7). Without a name open(2) says ENOENT, as where there are no cgroups. */
+const CGROUP = Buffer.from("\0/proc/self/cgroup\0");
 
 /** `R_*_COPY`, `R_*_GLOB_DAT` and `R_*_RELATIVE`: elf.h. */
 const RELOCATIONS: Readonly<Record<Platform["architecture"], { copy: number; global: number; relative: number }>> = {
@@ -60,6 +67,14 @@ function emptyList(image: DynamicImage, platform: Platform): void {
   for (const symbol of names) image.rename(symbol, `=${symbol.name.slice(1)}`);
 }
 
+/** Takes the name of the file away by which the runtime would find its cgroup. */
+function forgetCgroup(bytes: Buffer): void {
+  const places: number[] = [];
+  for (let at = bytes.indexOf(CGROUP); at >= 0; at = bytes.indexOf(CGROUP, at + 1)) places.push(at);
+  const place = only(places, "the name of the cgroup file");
+  bytes.fill(0, place, place + CGROUP.length);
+}
+
 /** The symbols called `name` that the executable has itself (`defined`) or takes from a library. */
 function named(image: DynamicImage, name: string, defined: boolean): DynamicSymbol[] {
   return image.symbols.filter((symbol) => symbol.name === name && symbol.defined === defined);
@@ -80,6 +95,7 @@ export function seal(bytes: Buffer, platform: Platform): void {
   const unknown = image.symbols.find(({ name }) => /env/i.test(name) && !known.has(name) && !HARMLESS.test(name));
   if (unknown) throw new InputError(`cannot seal this version of Bun: unknown symbol ${unknown.name}`);
 
+  forgetCgroup(bytes);
   const padding = bytes.subarray(8, 16);
   if (padding.some((byte) => byte !== 0)) throw new InputError("the padding of the ELF identification is not zero");
   emptyList(image, platform);

@@ -316,6 +316,14 @@ describe("the seal", () => {
   test.each(["getenv", "secure_getenv", "gmtime_r"])("fails if the runtime no longer takes %s from libc", (name) => {
     expect(() => seal(renamed(name, "moved"), platform)).toThrow(`the import ${name} is there 0 times`);
   });
+  test("fails if the runtime finds its cgroup by another name", () => {
+    const bytes = readFileSync(unsealed);
+    const at = bytes.indexOf("/proc/self/cgroup");
+    expect(() => seal(bytes.fill("x", at, at + 5), platform)).toThrow("the name of the cgroup file is there 0 times");
+  });
+  test("leaves it no file to find its cgroup by", () => {
+    expect(readFileSync(OURS).includes("self/cgroup")).toBe(false);
+  });
   test("fails if the runtime has another way to its environment", () => {
     expect(() => seal(renamed("getppid", "getEnv"), platform)).toThrow("unknown symbol getEnv");
     const bytes = readFileSync(unsealed);

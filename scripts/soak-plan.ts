@@ -68,7 +68,8 @@ export const DISTURBANCES: readonly Disturbance[] = [
     name: "signals from inside",
     weight: 3,
     async disturb(pod, draw) {
-      await pod.inside('for n; do kill -"$n" 1; done', ...shuffled(HARMLESS, draw).map(String));
+      const signals = shuffled(HARMLESS, draw).filter((n) => n !== SIGSTOP || !pod.traced);
+      await pod.inside('for n; do kill -"$n" 1; done', ...signals.map(String));
       return 0;
     },
   },

@@ -12,6 +12,8 @@ import { type Freezer, freezer, type Memory, memory } from "./soak-cgroup.ts";
 export interface Pod {
   /** Its PID out here. */
   readonly pid: number;
+  /** Whether it is traced: the kernel lets the tracer have a SIGSTOP of PID 1's own namespace, which it drops otherwise, and then PID 1 stops. */
+  readonly traced: boolean;
   readonly freezer: Freezer | undefined;
   readonly memory: Memory | undefined;
   /** Runs a shell script inside its namespaces, with `$1`, `$2` …; what it leaves running becomes an orphan. Throws if it fails. */
@@ -39,23 +41,32 @@ function clocksAhead(command: readonly string[]): string[] {
 const ENTER = '[ -z "$0" ] || echo $$ >"$0"; exec "$@"';
 const START = 'mount -t tmpfs -o mode=755 tmpfs "$0" && cp "$1" "$0/pause" && exec "$0/pause"';
 
-/** Starts `program` as PID 1 and waits until it is ready. Throws an InputError where no PID namespace can be made. */
-export async function startPod(program: string): Promise<Pod> {
+/**
+ * Starts `program` as PID 1 and waits until it is ready. Throws an InputError where no PID namespace can be made.
+ *
+ * @param tracer the start of a command that runs what is appended to it and goes on to watch it, or nothing
+ */
+export async function startPod(program: string, tracer: readonly string[] = []): Promise<Pod> {
   const namespace = pidNamespace();
   if (!namespace) throw new InputError(NO_PID_NAMESPACE);
   const storm = compileStorm();
   const [cold, scarce] = [freezer(), memory()];
   const disk = mkdtempSync(join(tmpdir(), "pause-soak-"));
   const start = [...namespace.command, ...clocksAhead(namespace.command), "sh", "-c", START, disk, program];
-  const child = Bun.spawn(["sh", "-c", ENTER, scarce?.procs ?? "", ...start], {
+  const child = Bun.spawn([...tracer, "sh", "-c", ENTER, scarce?.procs ?? "", ...start], {
     stdin: "ignore",
     stdout: "ignore",
     stderr: "pipe",
   });
   const stderr = child.stderr.text();
+  /** PID 1, or a process on the way to becoming it: the parent's only child, and the tracer's only grandchild. */
+  const first = () => childrenOf((tracer.length > 0 && childrenOf(child.pid)[0]?.pid) || child.pid)[0]?.pid;
 
   const dispose = async () => {
     cold?.thaw();
+    // A tracer that is killed lets go of what it traces.
+    const left = first();
+    if (left !== undefined) process.kill(left, "SIGKILL");
     child.kill("SIGKILL");
     await child.exited;
     for (const cgroup of [cold, scarce]) {
@@ -68,7 +79,8 @@ export async function startPod(program: string): Promise<Pod> {
     const ended = () => child.exitCode !== null || child.signalCode !== null;
     const pid = await until(`${program} to be ready`, () => {
       if (ended()) return -1;
-      return childrenOf(child.pid).find((it) => status(it.pid)?.["Name"] === "pause" && isReady(it.pid))?.pid;
+      const it = first();
+      return it !== undefined && status(it)?.["Name"] === "pause" && isReady(it) && it;
     });
     if (pid < 0) throw new InputError(`${program} ended with ${child.exitCode}: ${(await stderr).trim()}`);
     if (cold) writeFileSync(cold.procs, String(pid));
@@ -79,6 +91,7 @@ export async function startPod(program: string): Promise<Pod> {
     };
     return {
       pid,
+      traced: tracer.length > 0,
       freezer: cold,
       memory: scarce,
       inside,

@@ -1,8 +1,12 @@
 /** One soak: disturbs a PID 1 for some time and looks at what is left of it. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { childrenOf, isReady, status, until } from "./proc.ts";
 import { InputError, messageOf, progress } from "./report.ts";
 import { DISTURBANCES, planned } from "./soak-plan.ts";
 import { type Pod, startPod } from "./soak-pod.ts";
+import { type Calls, callsAfterLock, tracing } from "./soak-trace.ts";
 
 /** What to do. */
 export interface Soak {
@@ -12,6 +16,10 @@ export interface Soak {
   readonly seconds: number;
   /** Orphans to make at the least. */
   readonly orphans: number;
+  /** Seconds it is left alone, when half the time of the disturbances is over. */
+  readonly rest: number;
+  /** Whether every call it makes is traced, which slows it down. */
+  readonly trace: boolean;
 }
 
 /** What happened. */
@@ -22,6 +30,8 @@ export interface Summary {
   readonly disturbances: Readonly<Record<string, number | string>>;
   /** RssAnon when it was ready and at the end, in kB. */
   readonly rssAnon: readonly [before: number, after: number];
+  /** If traced: the calls it made from the moment it locked itself until its end. */
+  readonly calls: Calls | undefined;
 }
 
 /** By how much RssAnon may have grown in the end, in kB. */
@@ -53,12 +63,31 @@ async function unharmed(pod: Pod): Promise<void> {
   if (threads !== "1") throw new Error(`${threads} threads`);
 }
 
+/** How often it has been given a processor, and has had one taken away. */
+function switches(pod: Pod): string {
+  const now = status(pod.pid);
+  return `${now?.["voluntary_ctxt_switches"]} and ${now?.["nonvoluntary_ctxt_switches"]}`;
+}
+
+/** Leaves it alone for `seconds`, with nothing of it cached at the beginning. Throws if it was woken. */
+async function leaveAlone(pod: Pod, seconds: number): Promise<void> {
+  const before = switches(pod);
+  for (let left = seconds; left > 0; left -= 1) {
+    progress(`at rest, ${left.toFixed(0)} s are left`);
+    await Bun.sleep(Math.min(left, 1) * 1000);
+  }
+  const after = switches(pod);
+  if (after !== before) throw new Error(`it was woken: ${before} context switches before, ${after} after`);
+}
+
 /**
  * Soaks `program`. Throws an InputError that names seed and step if anything is not as it should be: a child that is
  * not reaped, a second thread, memory grown, another end than exit status 0 with the right words.
  */
-export async function soak({ program, seed, seconds, orphans: wanted }: Soak): Promise<Summary> {
-  const pod = await startPod(program);
+export async function soak({ program, seed, seconds, orphans: wanted, rest, trace }: Soak): Promise<Summary> {
+  const folder = trace ? mkdtempSync(join(tmpdir(), "pause-trace-")) : undefined;
+  const log = folder && join(folder, "calls");
+  const pod = await startPod(program, log && tracing(log));
   let [step, at] = [0, "the start"];
   try {
     const before = rssAnon(pod);
@@ -66,8 +95,8 @@ export async function soak({ program, seed, seconds, orphans: wanted }: Soak): P
     const counts = new Map<string, number | string>(
       DISTURBANCES.map((it) => [it.name, it.missing ? (it.missing(pod) ?? 0) : 0]),
     );
-    const start = performance.now();
-    let [orphans, diskLost] = [0, false];
+    let start = performance.now();
+    let [orphans, halfway] = [0, false];
     const elapsed = () => (performance.now() - start) / 1000;
     while (elapsed() < seconds || orphans < wanted) {
       // Time is up: only orphans are still wanted.
@@ -77,10 +106,14 @@ export async function soak({ program, seed, seconds, orphans: wanted }: Soak): P
       orphans += await inTime(disturbance.disturb(pod, draw));
       counts.set(at, Number(counts.get(at)) + 1);
       await unharmed(pod);
-      if (!diskLost && elapsed() > seconds / 2) {
+      if (!halfway && elapsed() > seconds / 2) {
         at = "disk lost";
         await pod.loseDisk();
-        diskLost = true;
+        halfway = true;
+        at = "at rest";
+        const before = performance.now();
+        await leaveAlone(pod, rest);
+        start += performance.now() - before;
       }
     }
     at = "the end";
@@ -93,13 +126,15 @@ export async function soak({ program, seed, seconds, orphans: wanted }: Soak): P
     return {
       orphans,
       steps: step,
-      disturbances: { ...Object.fromEntries(counts), "disk lost": Number(diskLost), ...NOT_TRIED },
+      disturbances: { ...Object.fromEntries(counts), "disk lost": Number(halfway), ...NOT_TRIED },
       rssAnon: [before, after],
+      calls: log === undefined ? undefined : await callsAfterLock(log, pod.pid),
     };
   } catch (error) {
     throw new InputError(`seed ${seed}, step ${step}, ${at}: ${messageOf(error)}`);
   } finally {
     progress("");
     await pod.dispose();
+    if (folder) rmSync(folder, { recursive: true });
   }
 }

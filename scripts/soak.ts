@@ -23,6 +23,8 @@ await runMain(
       hours: { type: "string", description: "How long, instead" },
       seed: { type: "string", description: "Repeat the run with this seed (default: a new one)" },
       orphans: { type: "string", default: "20000", description: "Orphans at the least" },
+      rest: { type: "string", default: "0", description: "Minutes at rest, halfway and in addition" },
+      trace: { type: "boolean", description: "Trace all calls; as root, with strace; some 100 MB a million orphans" },
     },
     async run({ args }) {
       try {
@@ -32,17 +34,29 @@ await runMain(
         const seconds = hours === undefined ? number("minutes", args.minutes ?? "2") * 60 : hours * 3600;
         const seed = args.seed === undefined ? randomInt(2 ** 32) : number("seed", args.seed);
         const orphans = number("orphans", args.orphans);
+        const rest = number("rest", args.rest) * 60;
         const program = join(ROOT, "dist", "pause");
         if (await isStale(program)) await compile(hostPlatform(), program);
         console.log(`seed ${seed}`);
         const start = performance.now();
-        const { steps, disturbances, rssAnon, ...summary } = await soak({ program, seed, seconds, orphans });
+        const { steps, disturbances, rssAnon, calls, ...summary } = await soak({
+          program,
+          seed,
+          seconds,
+          orphans,
+          rest,
+          trace: args.trace ?? false,
+        });
         for (const [name, count] of Object.entries(disturbances)) {
           console.log(`${name.padEnd(24)} ${typeof count === "number" ? `${count} times` : `never: ${count}`}`);
         }
         console.log(
           `${steps} steps and ${summary.orphans} orphans in ${((performance.now() - start) / 1000).toFixed(0)} s`,
         );
+        if (calls) {
+          const made = [...calls].map(([name, count]) => `${name} ${count}`).join(", ");
+          console.log(`traced from its lock to its end, nothing refused: ${made}`);
+        }
         console.log(`none lost, one thread, RssAnon ${rssAnon[0]} kB before and ${rssAnon[1]} kB after, exit 0`);
       } catch (error) {
         fail(error);

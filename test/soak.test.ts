@@ -42,13 +42,15 @@ describe("another program", () => {
   test.skipIf(!NAMESPACE)(
     `does not pass${skipped}`,
     async () => {
-      const failure = await soak({ program, seed: 1, seconds: 1, orphans: 1 }).catch((error: Error) => error);
+      const failure = await soak({ program, seed: 1, seconds: 1, orphans: 1, rest: 0, trace: false }).catch(
+        (error: Error) => error,
+      );
       expect(failure).toHaveProperty("message", expect.stringContaining("seed 1, step"));
     },
     60_000,
   );
   test.skipIf(!NAMESPACE)(`that ends at once is told apart${skipped}`, async () => {
-    const failure = await soak({ program: "/bin/true", seed: 1, seconds: 1, orphans: 1 }).catch(
+    const failure = await soak({ program: "/bin/true", seed: 1, seconds: 1, orphans: 1, rest: 0, trace: false }).catch(
       (error: Error) => error,
     );
     expect(failure).toHaveProperty("message", expect.stringContaining("/bin/true ended with 0"));

@@ -1,5 +1,5 @@
 /** `npm run bench`: ours beside the C reference and its like, in turns in one run; a table, dist/bench.json and dist/bench.svg. */
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { cpus, release, tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
@@ -12,6 +12,7 @@ import { type Extent, measureAll } from "./figures.ts";
 import { best, measureGuarded, worse } from "./guard.ts";
 import { NO_INSTRUCTIONS } from "./measure-instructions.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./namespace.ts";
+import { refuseUnknown } from "./options.ts";
 import { hostPlatform } from "./platforms.ts";
 import { company, type Program, pair } from "./programs.ts";
 import { compileStorm, NO_REFERENCE, REFERENCE } from "./reference.ts";
@@ -89,18 +90,22 @@ async function record(ours: Program, reference: Program): Promise<void> {
   for (const line of worse(values, {})) console.log(`over its limit: ${line}`);
 }
 
+/** The options, as citty shows them. */
+const OPTIONS = {
+  rounds: { type: "string", description: `How often each is started (${FULL.rounds})` },
+  rest: { type: "string", description: `Seconds at rest (${FULL.rest})` },
+  orphans: { type: "string", description: `Orphans to reap (${FULL.orphans})` },
+  quick: { type: "boolean", description: "A look in half a minute: less of everything" },
+  record: { type: "boolean", description: "Write test/recorded.json, which the guard compares with, instead" },
+} as const;
+
 await runMain(
   defineCommand({
     meta: { name: "npm run bench --", description: "Measure pause-ts beside the C reference" },
-    args: {
-      rounds: { type: "string", description: `How often each is started (${FULL.rounds})` },
-      rest: { type: "string", description: `Seconds at rest (${FULL.rest})` },
-      orphans: { type: "string", description: `Orphans to reap (${FULL.orphans})` },
-      quick: { type: "boolean", description: "A look in half a minute: less of everything" },
-      record: { type: "boolean", description: "Write test/recorded.json, which the guard compares with, instead" },
-    },
+    args: OPTIONS,
     async run({ args }) {
       try {
+        refuseUnknown(args, OPTIONS);
         const usual = args.quick ? QUICK : FULL;
         const extent = {
           rounds: whole("rounds", args.rounds, usual.rounds),
@@ -111,8 +116,13 @@ await runMain(
         if (!REFERENCE) throw new InputError(NO_REFERENCE);
         const path = join(ROOT, "dist", "pause");
         if (await isStale(path)) await compile(hostPlatform(), path);
-        const [ours, reference] = pair(mkdtempSync(join(tmpdir(), "pause-bench-")), path, REFERENCE);
-        await (args.record ? record(ours, reference) : bench(ours, reference, extent));
+        const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
+        try {
+          const [ours, reference] = pair(folder, path, REFERENCE);
+          await (args.record ? record(ours, reference) : bench(ours, reference, extent));
+        } finally {
+          rmSync(folder, { recursive: true });
+        }
       } catch (error) {
         fail(error);
       }

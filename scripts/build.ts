@@ -3,18 +3,23 @@ import { stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { defineCommand, runMain } from "citty";
 import { compile, isStale, ROOT } from "./compile.ts";
+import { refuseUnknown } from "./options.ts";
 import { hostPlatform, platformNamed } from "./platforms.ts";
 import { fail, progress } from "./report.ts";
+
+/** The options, as citty shows them. */
+const OPTIONS = {
+  target: { type: "string", description: "linux-amd64 or linux-arm64 (default: this machine)" },
+  "if-stale": { type: "boolean", description: "Do nothing if the executable is newer than its sources" },
+} as const;
 
 await runMain(
   defineCommand({
     meta: { name: "npm run build --", description: "Compile src/ into one executable" },
-    args: {
-      target: { type: "string", description: "linux-amd64 or linux-arm64 (default: this machine)" },
-      "if-stale": { type: "boolean", description: "Do nothing if the executable is newer than its sources" },
-    },
+    args: OPTIONS,
     async run({ args }) {
       try {
+        refuseUnknown(args, OPTIONS);
         const platform = args.target === undefined ? hostPlatform() : platformNamed(args.target);
         const path = join(ROOT, "dist", args.target === undefined ? "" : platform.name, "pause");
         if (args["if-stale"] && !(await isStale(path))) return;

@@ -7,6 +7,7 @@ import { type Sources, writeArchive, writeFolder } from "./assemble.ts";
 import { ROOT } from "./compile.ts";
 import { parseReference } from "./image-name.ts";
 import { COMPRESSIONS, type Compression } from "./layer.ts";
+import { refuseUnknown } from "./options.ts";
 import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./platforms.ts";
 import { provenance } from "./provenance.ts";
 import { fail, InputError, progress } from "./report.ts";
@@ -42,22 +43,13 @@ function compressionNamed(name: string): Compression {
   throw new InputError(`unknown compression "${name}": it is one of ${COMPRESSIONS.join(", ")}`);
 }
 
-/** Throws an InputError at an option that does not exist, which citty lets pass, or at an operand. */
-function refuseUnknown(args: Readonly<Record<string, unknown>> & { readonly _: readonly string[] }): void {
-  const unknown = Object.keys(args).find(
-    (name) => name !== "_" && !(name.replace(/[A-Z]/g, "-$&").toLowerCase() in OPTIONS),
-  );
-  if (unknown !== undefined) throw new InputError(`unknown option --${unknown}`);
-  if (args._.length > 0) throw new InputError(`unexpected "${args._[0]}"`);
-}
-
 await runMain(
   defineCommand({
     meta: { name: "npm run image --", description: "Build the image, without Docker and without root" },
     args: OPTIONS,
     async run({ args }) {
       try {
-        refuseUnknown(args);
+        refuseUnknown(args, OPTIONS);
         const compression = compressionNamed(args.compression);
         const reference = parseReference(args.tag);
         const platforms = args.platform ? platformsIn(args.platform) : undefined;

@@ -1,47 +1,50 @@
 /** Compiles what is in test/reference/: the C reference, which is the tests' oracle and the bench's yardstick, and its company. */
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { dirname, join, parse } from "node:path";
 import { version } from "../package.json";
+import { ROOT } from "./compile.ts";
 
-const SOURCES = join(import.meta.dir, "..", "test", "reference");
+const SOURCES = join(ROOT, "test", "reference");
 
 /** The version text of ours, so that output compares to the byte. */
 const VERSION = `pause.ts ${version}`;
+const DEFINE = `-DVERSION="${VERSION}"`;
 
 /** The reference executable, or undefined on a machine without a C compiler. */
-export const REFERENCE: string | undefined = compileC("pause.c", `-DVERSION="${VERSION}"`);
+export const REFERENCE: string | undefined = compileC("pause.c", "reference", DEFINE);
 
 /** Why the tests that need the reference are skipped here. */
 export const NO_REFERENCE = "no C compiler (cc) to build the reference with";
 
-/** The path for a compiled program, in a folder of its own: the base name, like ours, shows in /proc/PID/comm. It goes when this process ends. */
-function place(name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), "pause-reference-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  chmodSync(folder, 0o755); // Some cases run as another user.
-  return join(folder, name);
-}
-
-/** Runs a compiler. Throws with what it said if it fails. */
-function compiled(path: string, command: readonly string[]): string {
-  const { exitCode, stderr } = Bun.spawnSync([...command]);
-  if (exitCode !== 0) throw new Error(`${command.at(-1)} does not compile: ${stderr}`);
+/** Runs `command`, to which the path for its output is appended, and returns the path of what it made from `source`. Throws with what it said if it fails. */
+function compiled(variant: string, source: string, command: readonly string[]): string {
+  // The name shows in /proc/PID/comm: that of ours for a pause, so each is in a folder of its own.
+  const path = join(ROOT, "dist", variant, parse(source).name);
+  const sources = [join(SOURCES, source), join(ROOT, "package.json"), import.meta.path];
+  const built = statSync(path, { throwIfNoEntry: false });
+  if (built && sources.every((it) => statSync(it).mtimeMs <= built.mtimeMs)) return path;
+  mkdirSync(dirname(path), { recursive: true });
+  const unfinished = `${path}.${process.pid}`;
+  try {
+    const { exitCode, stderr } = Bun.spawnSync([...command, unfinished, join(SOURCES, source)]);
+    if (exitCode !== 0) throw new Error(`${source} does not compile: ${stderr}`);
+    renameSync(unfinished, path);
+  } finally {
+    rmSync(unfinished, { force: true });
+  }
   return path;
 }
 
 /** Compiles one of the C programs, named as its source is. Undefined without a compiler; throws if it does not compile. */
-function compileC(source: string, ...flags: readonly string[]): string | undefined {
+function compileC(source: string, variant = "reference", ...flags: readonly string[]): string | undefined {
   const cc = Bun.which("cc");
-  if (!cc) return undefined;
-  const path = place(source.replace(/\.c$/, ""));
-  return compiled(path, [cc, "-O2", "-Wall", "-Wextra", "-Werror", ...flags, "-o", path, join(SOURCES, source)]);
+  return cc ? compiled(variant, source, [cc, "-O2", "-Wall", "-Wextra", "-Werror", ...flags, "-o"]) : undefined;
 }
 
 /** Compiles the reference without shared libraries, as it is in its image. Undefined without a compiler or a static libc. */
 export function compileStatic(): string | undefined {
   try {
-    return compileC("pause.c", `-DVERSION="${VERSION}"`, "-static");
+    return compileC("pause.c", "reference-static", DEFINE, "-static");
   } catch {
     return undefined; // The source is good, for REFERENCE compiled: libc.a is missing.
   }
@@ -56,7 +59,6 @@ export function compileStorm(): string | undefined {
 export function compileGo(): string | undefined {
   const go = Bun.which("go");
   if (!go) return undefined;
-  const path = place("pause");
   const flags = `-s -w -X "main.version=${VERSION}"`;
-  return compiled(path, [go, "build", "-ldflags", flags, "-o", path, join(SOURCES, "pause.go")]);
+  return compiled("reference-go", "pause.go", [go, "build", "-ldflags", flags, "-o"]);
 }

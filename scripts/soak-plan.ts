@@ -1,6 +1,7 @@
 /** The plan of a soak: what happens next, drawn from a seed. */
 import { createHash } from "node:crypto";
 import { childrenOf, until } from "./proc.ts";
+import { moveClock, withClockMoved } from "./soak-clock.ts";
 import type { Pod } from "./soak-pod.ts";
 
 /** Draws a whole number from 0 to `below` - 1. */
@@ -125,6 +126,18 @@ export const DISTURBANCES: readonly Disturbance[] = [
       if (greedy.signalCode !== "SIGKILL") throw new Error("the memory limit did not work");
       memory.release();
       return orphans;
+    },
+  },
+  {
+    name: "clock jumps",
+    weight: 2,
+    missing: ({ clock }) => {
+      if (!clock) return "only with --clock, for the wall clock is the machine's";
+      return moveClock(0) ? undefined : "the clock cannot be set here";
+    },
+    async disturb(pod, draw) {
+      const jump = (draw(2) ? 1 : -1) * (1 + draw(86_400));
+      return withClockMoved(jump, () => storm(pod, draw, 500));
     },
   },
   {

@@ -14,6 +14,8 @@ export interface Pod {
   readonly pid: number;
   /** Whether it is traced: the kernel lets the tracer have a SIGSTOP of PID 1's own namespace, which it drops otherwise, and then PID 1 stops. */
   readonly traced: boolean;
+  /** Whether the wall clock, which is the whole machine's, may be moved. */
+  readonly clock: boolean;
   readonly freezer: Freezer | undefined;
   readonly memory: Memory | undefined;
   /** Runs a shell script inside its namespaces, with `$1`, `$2` …; what it leaves running becomes an orphan. Throws if it fails. */
@@ -45,8 +47,9 @@ const START = 'mount -t tmpfs -o mode=755 tmpfs "$0" && cp "$1" "$0/pause" && ex
  * Starts `program` as PID 1 and waits until it is ready. Throws an InputError where no PID namespace can be made.
  *
  * @param tracer the start of a command that runs what is appended to it and goes on to watch it, or nothing
+ * @param clock whether the machine's wall clock may be moved
  */
-export async function startPod(program: string, tracer: readonly string[] = []): Promise<Pod> {
+export async function startPod(program: string, tracer: readonly string[], clock: boolean): Promise<Pod> {
   const namespace = pidNamespace();
   if (!namespace) throw new InputError(NO_PID_NAMESPACE);
   const storm = compileStorm();
@@ -92,6 +95,7 @@ export async function startPod(program: string, tracer: readonly string[] = []):
     return {
       pid,
       traced: tracer.length > 0,
+      clock,
       freezer: cold,
       memory: scarce,
       inside,

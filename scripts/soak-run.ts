@@ -20,6 +20,8 @@ export interface Soak {
   readonly rest: number;
   /** Whether every call it makes is traced, which slows it down. */
   readonly trace: boolean;
+  /** Whether the machine's wall clock is moved to and fro. */
+  readonly clock: boolean;
 }
 
 /** What happened. */
@@ -36,11 +38,6 @@ export interface Summary {
 
 /** By how much RssAnon may have grown in the end, in kB. */
 const GROWTH = 64;
-
-/** What is never tried, and why. */
-const NOT_TRIED = {
-  "clocks set": "those of a time namespace stand once it has processes, and the wall clock is the machine's",
-};
 
 const rssAnon = (pod: Pod): number => Number.parseInt(status(pod.pid)?.["RssAnon"] ?? "", 10);
 
@@ -84,10 +81,10 @@ async function leaveAlone(pod: Pod, seconds: number): Promise<void> {
  * Soaks `program`. Throws an InputError that names seed and step if anything is not as it should be: a child that is
  * not reaped, a second thread, memory grown, another end than exit status 0 with the right words.
  */
-export async function soak({ program, seed, seconds, orphans: wanted, rest, trace }: Soak): Promise<Summary> {
+export async function soak({ program, seed, seconds, orphans: wanted, rest, trace, clock }: Soak): Promise<Summary> {
   const folder = trace ? mkdtempSync(join(tmpdir(), "pause-trace-")) : undefined;
   const log = folder && join(folder, "calls");
-  const pod = await startPod(program, log && tracing(log));
+  const pod = await startPod(program, log === undefined ? [] : tracing(log), clock);
   let [step, at] = [0, "the start"];
   try {
     const before = rssAnon(pod);
@@ -126,7 +123,7 @@ export async function soak({ program, seed, seconds, orphans: wanted, rest, trac
     return {
       orphans,
       steps: step,
-      disturbances: { ...Object.fromEntries(counts), "disk lost": Number(halfway), ...NOT_TRIED },
+      disturbances: { ...Object.fromEntries(counts), "disk lost": Number(halfway) },
       rssAnon: [before, after],
       calls: log === undefined ? undefined : await callsAfterLock(log, pod.pid),
     };

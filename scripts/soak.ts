@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import { defineCommand, runMain } from "citty";
 import { compile, isStale, ROOT } from "./compile.ts";
+import { refuseUnknown } from "./options.ts";
 import { hostPlatform } from "./platforms.ts";
 import { fail, InputError } from "./report.ts";
 import { soak } from "./soak-run.ts";
@@ -15,19 +16,24 @@ function number(option: string, text: string): number {
   return value;
 }
 
+/** The options, as citty shows them. */
+const OPTIONS = {
+  minutes: { type: "string", description: "How long (default: 2)" },
+  hours: { type: "string", description: "How long, instead" },
+  seed: { type: "string", description: "Repeat the run with this seed (default: a new one)" },
+  orphans: { type: "string", default: "20000", description: "Orphans at the least" },
+  rest: { type: "string", default: "0", description: "Minutes at rest, halfway and in addition" },
+  clock: { type: "boolean", description: "Also move the wall clock, which is this machine's, to and fro; as root" },
+  trace: { type: "boolean", description: "Trace all calls; as root, with strace; some 100 MB a million orphans" },
+} as const;
+
 await runMain(
   defineCommand({
     meta: { name: "npm run soak --", description: "Disturb pause at random and look at what is left of it" },
-    args: {
-      minutes: { type: "string", description: "How long (default: 2)" },
-      hours: { type: "string", description: "How long, instead" },
-      seed: { type: "string", description: "Repeat the run with this seed (default: a new one)" },
-      orphans: { type: "string", default: "20000", description: "Orphans at the least" },
-      rest: { type: "string", default: "0", description: "Minutes at rest, halfway and in addition" },
-      trace: { type: "boolean", description: "Trace all calls; as root, with strace; some 100 MB a million orphans" },
-    },
+    args: OPTIONS,
     async run({ args }) {
       try {
+        refuseUnknown(args, OPTIONS);
         if (args.minutes !== undefined && args.hours !== undefined)
           throw new InputError("--minutes or --hours, not both");
         const hours = args.hours === undefined ? undefined : number("hours", args.hours);
@@ -46,6 +52,7 @@ await runMain(
           orphans,
           rest,
           trace: args.trace ?? false,
+          clock: args.clock ?? false,
         });
         for (const [name, count] of Object.entries(disturbances)) {
           console.log(`${name.padEnd(24)} ${typeof count === "number" ? `${count} times` : `never: ${count}`}`);

@@ -1,6 +1,6 @@
 /** The guard: no figure is worse than recorded beyond noise, nor over the project's limits. */
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { allowed, best, GUARDED, type Guarded, measureGuarded, type Values, worse } from "../scripts/guard.ts";
@@ -22,13 +22,18 @@ const title = "no figure is worse than recorded";
 test.skipIf(missing !== undefined)(
   missing ? `${title} (skipped: ${missing})` : title,
   async () => {
-    const [ours, reference] = pair(mkdtempSync(join(tmpdir(), "pause-bench-")), OURS, REFERENCE ?? "");
-    const storm = compileStorm() ?? "";
-    let values = await measureGuarded(ours, reference, storm);
-    for (let attempt = 1; attempt < ATTEMPTS && worse(values, RECORDED).length > 0; attempt++) {
-      values = best(values, await measureGuarded(ours, reference, storm));
+    const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
+    try {
+      const [ours, reference] = pair(folder, OURS, REFERENCE ?? "");
+      const storm = compileStorm() ?? "";
+      let values = await measureGuarded(ours, reference, storm);
+      for (let attempt = 1; attempt < ATTEMPTS && worse(values, RECORDED).length > 0; attempt++) {
+        values = best(values, await measureGuarded(ours, reference, storm));
+      }
+      expect(worse(values, RECORDED)).toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true });
     }
-    expect(worse(values, RECORDED)).toEqual([]);
   },
   180_000,
 );

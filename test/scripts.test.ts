@@ -34,6 +34,10 @@ test("start says plainly when no PID namespace can be made", () => {
 
 test.each([
   ["build.ts", ["--target", "linux-mips"], /^error: unknown platform "linux-mips": .*linux-amd64, linux-arm64\n$/],
+  ["build.ts", ["--taget", "linux-arm64"], /^error: unknown option --taget\n$/],
+  ["build.ts", ["linux-arm64"], /^error: unexpected "linux-arm64"\n$/],
+  ["bench.ts", ["--quik"], /^error: unknown option --quik\n$/],
+  ["soak.ts", ["--minute", "5"], /^error: unknown option --minute\n$/],
   ["bench.ts", ["--rounds", "many"], /^error: --rounds many: .*\n$/],
   ["bench.ts", ["--rest", "0"], /^error: --rest 0: .*\n$/],
   ["bench.ts", ["--orphans", "1.5"], /^error: --orphans 1.5: .*\n$/],

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
 import { DISTURBANCES, drawsOf, planned } from "../scripts/soak-plan.ts";
 import { soak } from "../scripts/soak-run.ts";
+import { ALLOWED, callsAfterLock } from "../scripts/soak-trace.ts";
 import { NAMESPACE } from "./subject.ts";
 
 const SCRIPT = join(import.meta.dir, "..", "scripts", "soak.ts");
@@ -20,7 +21,9 @@ function run(...args: readonly string[]) {
 test.skipIf(!NAMESPACE)(
   `some seconds of everything leave nothing behind${skipped}`,
   () => {
-    const { exitCode, stdout, stderr } = run("--minutes", "0.15", "--seed", "1", "--orphans", "3000");
+    // Only where nobody minds a clock that is wrong for a moment.
+    const clock = process.env["CI"] ? ["--clock"] : [];
+    const { exitCode, stdout, stderr } = run("--minutes", "0.15", "--seed", "1", "--orphans", "3000", ...clock);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     expect(stdout).toStartWith("seed 1\n");
     for (const { name } of DISTURBANCES) expect(stdout).toMatch(new RegExp(`^${name} +(\\d+ times|never: .+)$`, "m"));
@@ -29,6 +32,45 @@ test.skipIf(!NAMESPACE)(
   },
   60_000,
 );
+
+const untraceable = [
+  ...(NAMESPACE ? [] : [NO_PID_NAMESPACE]),
+  ...(Bun.which("strace") ? [] : ["strace is not installed"]),
+  ...(process.getuid?.() === 0 ? [] : ["it takes root to trace what is not dumpable"]),
+][0];
+const traced = "traced through all of it and a rest it makes no call but those its lock leaves";
+test.skipIf(untraceable !== undefined)(
+  untraceable ? `${traced} (skipped: ${untraceable})` : traced,
+  () => {
+    const { exitCode, stdout, stderr } = run("--minutes", "0.15", "--rest", "0.05", "--orphans", "3000", "--trace");
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    const calls = stdout.match(/^traced from its lock to its end, nothing refused: (.+)$/m)?.[1] ?? "";
+    const names = calls.split(", ").map((call) => call.replace(/ \d+$/, ""));
+    expect(names.toSorted()).toEqual([...ALLOWED].sort());
+  },
+  60_000,
+);
+
+describe("a trace", () => {
+  const folder = mkdtempSync(join(tmpdir(), "pause-calls-"));
+  const log = join(folder, "calls");
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const LOCK = "7 prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, {len=17, filter=0x1}) = 0\n";
+  const SLEEP = "7 rt_sigsuspend([], 8) = ? ERESTARTNOHAND (To be restarted if no handler)\n";
+
+  test("counts what one process calls once it is locked", async () => {
+    writeFileSync(log, `7 openat(3) = 4\n8 ${LOCK.slice(2)}${LOCK}${SLEEP}8 openat(3) = 4\n${SLEEP}`);
+    expect(await callsAfterLock(log, 7)).toEqual(new Map([["rt_sigsuspend", 2]]));
+  });
+  test.each([
+    ["a call that is not allowed", `${LOCK}7 openat(3) = -1 EPERM\n`, "it tried 7 openat"],
+    ["a call with an argument that is not", `${LOCK}7 write(1, "x", 1) = -1 EPERM\n`, "it tried 7 write"],
+    ["no lock at all", SLEEP, "it has not locked itself"],
+  ])("with %s is refused", async (_, text, message) => {
+    writeFileSync(log, text);
+    await expect(callsAfterLock(log, 7)).rejects.toThrow(message);
+  });
+});
 
 describe("another program", () => {
   const folder = mkdtempSync(join(tmpdir(), "pause-not-"));
@@ -42,17 +84,29 @@ describe("another program", () => {
   test.skipIf(!NAMESPACE)(
     `does not pass${skipped}`,
     async () => {
-      const failure = await soak({ program, seed: 1, seconds: 1, orphans: 1, rest: 0, trace: false }).catch(
-        (error: Error) => error,
-      );
+      const failure = await soak({
+        program,
+        seed: 1,
+        seconds: 1,
+        orphans: 1,
+        rest: 0,
+        trace: false,
+        clock: false,
+      }).catch((error: Error) => error);
       expect(failure).toHaveProperty("message", expect.stringContaining("seed 1, step"));
     },
     60_000,
   );
   test.skipIf(!NAMESPACE)(`that ends at once is told apart${skipped}`, async () => {
-    const failure = await soak({ program: "/bin/true", seed: 1, seconds: 1, orphans: 1, rest: 0, trace: false }).catch(
-      (error: Error) => error,
-    );
+    const failure = await soak({
+      program: "/bin/true",
+      seed: 1,
+      seconds: 1,
+      orphans: 1,
+      rest: 0,
+      trace: false,
+      clock: false,
+    }).catch((error: Error) => error);
     expect(failure).toHaveProperty("message", expect.stringContaining("/bin/true ended with 0"));
   });
 });
@@ -83,6 +137,7 @@ test.each([
   [["--minutes", "many"], "--minutes many: not a number"],
   [["--seed", ""], "--seed : not a number"],
   [["--orphans", "-1"], "--orphans -1: not a number"],
+  [["--rest", "long"], "--rest long: not a number"],
   [["--hours", "1", "--minutes", "1"], "--minutes or --hours, not both"],
 ])("%p is refused in one line", (args, line) => {
   expect(run(...args)).toEqual({ exitCode: 1, stdout: "", stderr: `error: ${line}\n` });

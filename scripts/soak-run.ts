@@ -66,7 +66,7 @@ function switches(pod: Pod): string {
   return `${now?.["voluntary_ctxt_switches"]} and ${now?.["nonvoluntary_ctxt_switches"]}`;
 }
 
-/** Leaves it alone for `seconds`, with nothing of it cached at the beginning. Throws if it was woken. */
+/** Leaves it alone for `seconds`. Throws if it was woken. */
 async function leaveAlone(pod: Pod, seconds: number): Promise<void> {
   const before = switches(pod);
   for (let left = seconds; left > 0; left -= 1) {
@@ -81,9 +81,14 @@ async function leaveAlone(pod: Pod, seconds: number): Promise<void> {
  * Soaks `program`. Throws an InputError that names seed and step if anything is not as it should be: a child that is
  * not reaped, a second thread, memory grown, another end than exit status 0 with the right words.
  */
-export async function soak({ program, seed, seconds, orphans: wanted, rest, trace, clock }: Soak): Promise<Summary> {
-  const folder = trace ? mkdtempSync(join(tmpdir(), "pause-trace-")) : undefined;
-  const log = folder && join(folder, "calls");
+export async function soak(wanted: Soak): Promise<Summary> {
+  if (!wanted.trace) return disturbed(wanted, undefined);
+  const folder = mkdtempSync(join(tmpdir(), "pause-trace-"));
+  return disturbed(wanted, join(folder, "calls")).finally(() => rmSync(folder, { recursive: true }));
+}
+
+/** Soaks a program, and if there is a `log` has every call written to it. */
+async function disturbed({ program, seed, seconds, orphans: wanted, rest, clock }: Soak, log: string | undefined) {
   const pod = await startPod(program, log === undefined ? [] : tracing(log), clock);
   let [step, at] = [0, "the start"];
   try {
@@ -124,7 +129,7 @@ export async function soak({ program, seed, seconds, orphans: wanted, rest, trac
       orphans,
       steps: step,
       disturbances: { ...Object.fromEntries(counts), "disk lost": Number(halfway) },
-      rssAnon: [before, after],
+      rssAnon: [before, after] as const,
       calls: log === undefined ? undefined : await callsAfterLock(log, pod.pid),
     };
   } catch (error) {
@@ -132,6 +137,5 @@ export async function soak({ program, seed, seconds, orphans: wanted, rest, trac
   } finally {
     progress("");
     await pod.dispose();
-    if (folder) rmSync(folder, { recursive: true });
   }
 }

@@ -79,8 +79,12 @@ export async function start(spec: Launch, placement: Placement = {}): Promise<Su
 /** Starts the program and waits until it sleeps with its handlers installed. Throws with what it wrote if it ends instead. */
 export async function startReady(spec: Launch, placement: Placement = {}): Promise<Subject> {
   const subject = await start(spec, placement);
-  await until(`${spec.program} to be ready`, () => isReady(subject.pid) || status(subject.pid) === undefined);
-  if (!isReady(subject.pid)) throw new Error(`it ended instead: ${JSON.stringify(await subject.ended())}`);
+  // Seen ready once is enough: a moment later a child that dies may have woken it.
+  const seen = await until(`${spec.program} to be ready`, () => {
+    if (isReady(subject.pid)) return "ready";
+    return status(subject.pid) === undefined && "ended";
+  });
+  if (seen === "ended") throw new Error(`it ended instead: ${JSON.stringify(await subject.ended())}`);
   return subject;
 }
 

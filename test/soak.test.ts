@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
+import { moveClock, withClockMoved } from "../scripts/soak-clock.ts";
 import { DISTURBANCES, drawsOf, planned } from "../scripts/soak-plan.ts";
 import { soak } from "../scripts/soak-run.ts";
 import { ALLOWED, callsAfterLock } from "../scripts/soak-trace.ts";
@@ -21,9 +22,7 @@ function run(...args: readonly string[]) {
 test.skipIf(!NAMESPACE)(
   `some seconds of everything leave nothing behind${skipped}`,
   () => {
-    // Only where nobody minds a clock that is wrong for a moment.
-    const clock = process.env["CI"] ? ["--clock"] : [];
-    const { exitCode, stdout, stderr } = run("--minutes", "0.15", "--seed", "1", "--orphans", "3000", ...clock);
+    const { exitCode, stdout, stderr } = run("--minutes", "0.15", "--seed", "1", "--orphans", "3000");
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     expect(stdout).toStartWith("seed 1\n");
     for (const { name } of DISTURBANCES) expect(stdout).toMatch(new RegExp(`^${name} +(\\d+ times|never: .+)$`, "m"));
@@ -70,6 +69,26 @@ describe("a trace", () => {
     writeFileSync(log, text);
     await expect(callsAfterLock(log, 7)).rejects.toThrow(message);
   });
+});
+
+describe("the clock", () => {
+  /** By how many seconds the wall clock has left the one that nobody sets since the start of this process. */
+  const off = () => Math.round((Date.now() - performance.timeOrigin - performance.now()) / 1000);
+  const before = off();
+  if (moveClock(0)) {
+    test("is moved and moved back, also where something fails in between", async () => {
+      // By so little that nothing else on the machine minds.
+      expect((await withClockMoved(2, async () => off())) - before).toBe(2);
+      expect(off()).toBe(before);
+      await expect(withClockMoved(-2, () => Promise.reject(new Error("in between")))).rejects.toThrow("in between");
+      expect(off()).toBe(before);
+    });
+  } else {
+    test("cannot be set here, and is not", () => {
+      expect(moveClock(2)).toBe(false);
+      expect(off()).toBe(before);
+    });
+  }
 });
 
 describe("another program", () => {

@@ -1,7 +1,6 @@
 /** `npm run bench`: ours beside the C reference and its like, in turns in one run; a table, dist/bench.json and dist/bench.svg. */
-import { mkdtempSync, rmSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
-import { cpus, release, tmpdir } from "node:os";
+import { cpus, release } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { defineCommand, runMain } from "citty";
 import { version } from "../package.json";
@@ -14,7 +13,7 @@ import { NO_INSTRUCTIONS } from "./measure-instructions.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./namespace.ts";
 import { refuseUnknown } from "./options.ts";
 import { hostPlatform } from "./platforms.ts";
-import { company, type Program, pair } from "./programs.ts";
+import { company, type Program, withPair } from "./programs.ts";
 import { compileStorm, NO_REFERENCE, REFERENCE } from "./reference.ts";
 import { fail, InputError, progress } from "./report.ts";
 import { ratio, table } from "./table.ts";
@@ -115,14 +114,10 @@ await runMain(
         };
         if (!REFERENCE) throw new InputError(NO_REFERENCE);
         const path = join(ROOT, "dist", "pause");
-        if (await isStale(path)) await compile(hostPlatform(), path);
-        const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
-        try {
-          const [ours, reference] = pair(folder, path, REFERENCE);
-          await (args.record ? record(ours, reference) : bench(ours, reference, extent));
-        } finally {
-          rmSync(folder, { recursive: true });
-        }
+        if (isStale(path)) await compile(hostPlatform(), path);
+        await withPair(path, REFERENCE, (ours, reference) =>
+          args.record ? record(ours, reference) : bench(ours, reference, extent),
+        );
       } catch (error) {
         fail(error);
       }

@@ -22,7 +22,7 @@ await runMain(
         refuseUnknown(args, OPTIONS);
         const platform = args.target === undefined ? hostPlatform() : platformNamed(args.target);
         const path = join(ROOT, "dist", args.target === undefined ? "" : platform.name, "pause");
-        if (args["if-stale"] && !(await isStale(path))) return;
+        if (args["if-stale"] && !isStale(path)) return;
         progress(`compiling for ${platform.name}`);
         await compile(platform, path);
         progress("");

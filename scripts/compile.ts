@@ -1,5 +1,6 @@
 /** Compiles src/ and the runtime into the one executable. */
-import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Glob } from "bun";
 import type { Platform } from "./platforms.ts";
@@ -15,14 +16,17 @@ const INPUTS = new Glob(
   "{src/*.ts,scripts/{compile,dynamic,platforms,runtime,seal}.ts,package.json,package-lock.json}",
 );
 
-/** Whether `path` is missing or older than anything it is made from. */
-export async function isStale(path: string): Promise<boolean> {
-  const built = await stat(path).catch(() => undefined);
+/** Whether `path` is missing or older than any of `inputs`. */
+export function isOlder(path: string, inputs: Iterable<string>): boolean {
+  const built = statSync(path, { throwIfNoEntry: false });
   if (!built) return true;
-  for await (const input of INPUTS.scan({ cwd: ROOT, absolute: true })) {
-    if ((await stat(input)).mtimeMs > built.mtimeMs) return true;
-  }
+  for (const input of inputs) if (statSync(input).mtimeMs > built.mtimeMs) return true;
   return false;
+}
+
+/** Whether the executable at `path` is missing or older than anything it is made from. */
+export function isStale(path: string): boolean {
+  return isOlder(path, INPUTS.scanSync({ cwd: ROOT, absolute: true }));
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The programs that the bench puts side by side. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileGo, compileStatic } from "./reference.ts";
 
@@ -25,22 +26,26 @@ export interface Program {
 }
 
 /**
- * The two that a comparison needs: ours first, then the reference, as copies just written, like the files of an image
- * just unpacked. The kernel caches what was written in large pieces, and in small ones what a start has read again
- * after the cache was dropped: with those a start of ours takes 15 % longer. `folder` must outlive the measurement.
+ * Does `task` with the two that a comparison needs: ours and the reference, as copies just written, like the files of an
+ * image just unpacked. The kernel caches what was written in large pieces, and in small ones what a start has read again
+ * after the cache was dropped: with those a start of ours takes 15 % longer. The copies are removed in the end.
  */
-export function pair(folder: string, ours: string, reference: string): [ours: Program, reference: Program] {
-  const common = { args: [], ready: CAUGHT, version: true };
-  const copy = (name: string, path: string) => {
-    mkdirSync(join(folder, name), { recursive: true });
-    const fresh = join(folder, name, "pause");
+export async function withPair<T>(
+  ours: string,
+  reference: string,
+  task: (ours: Program, reference: Program) => Promise<T>,
+): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
+  const copy = (name: string, path: string): Program => {
+    const fresh = join(mkdtempSync(join(folder, "copy-")), "pause");
     writeFileSync(fresh, readFileSync(path), { mode: 0o755 });
-    return fresh;
+    return { name, path: fresh, args: [], ready: CAUGHT, version: true };
   };
-  return [
-    { name: "pause-ts", path: copy("ours", ours), ...common },
-    { name: "C reference", path: copy("reference", reference), ...common },
-  ];
+  try {
+    return await task(copy("pause-ts", ours), copy("C reference", reference));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** What else this machine has, and a note for each that it has not. Throws if the Go program does not compile. */

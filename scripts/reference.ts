@@ -1,8 +1,8 @@
 /** Compiles what is in test/reference/: the C reference, which is the tests' oracle and the bench's yardstick, and its company. */
-import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, parse } from "node:path";
 import { version } from "../package.json";
-import { ROOT } from "./compile.ts";
+import { isOlder, ROOT } from "./compile.ts";
 
 const SOURCES = join(ROOT, "test", "reference");
 
@@ -11,18 +11,16 @@ const VERSION = `pause.ts ${version}`;
 const DEFINE = `-DVERSION="${VERSION}"`;
 
 /** The reference executable, or undefined on a machine without a C compiler. */
-export const REFERENCE: string | undefined = compileC("pause.c", "reference", DEFINE);
+export const REFERENCE: string | undefined = compileC("reference", "pause.c", DEFINE);
 
 /** Why the tests that need the reference are skipped here. */
 export const NO_REFERENCE = "no C compiler (cc) to build the reference with";
 
-/** Runs `command`, to which the path for its output is appended, and returns the path of what it made from `source`. Throws with what it said if it fails. */
+/** Runs `command`, to which paths for its output and of `source` are appended, unless that is done already, and returns the path of what it made. Throws with what it said if it fails. */
 function compiled(variant: string, source: string, command: readonly string[]): string {
   // The name shows in /proc/PID/comm: that of ours for a pause, so each is in a folder of its own.
   const path = join(ROOT, "dist", variant, parse(source).name);
-  const sources = [join(SOURCES, source), join(ROOT, "package.json"), import.meta.path];
-  const built = statSync(path, { throwIfNoEntry: false });
-  if (built && sources.every((it) => statSync(it).mtimeMs <= built.mtimeMs)) return path;
+  if (!isOlder(path, [join(SOURCES, source), join(ROOT, "package.json"), import.meta.path])) return path;
   mkdirSync(dirname(path), { recursive: true });
   const unfinished = `${path}.${process.pid}`;
   try {
@@ -35,8 +33,8 @@ function compiled(variant: string, source: string, command: readonly string[]): 
   return path;
 }
 
-/** Compiles one of the C programs, named as its source is. Undefined without a compiler; throws if it does not compile. */
-function compileC(source: string, variant = "reference", ...flags: readonly string[]): string | undefined {
+/** Compiles one of the C programs, named as its source is, into the folder `variant`. Undefined without a compiler; throws if it does not compile. */
+function compileC(variant: string, source: string, ...flags: readonly string[]): string | undefined {
   const cc = Bun.which("cc");
   return cc ? compiled(variant, source, [cc, "-O2", "-Wall", "-Wextra", "-Werror", ...flags, "-o"]) : undefined;
 }
@@ -44,7 +42,7 @@ function compileC(source: string, variant = "reference", ...flags: readonly stri
 /** Compiles the reference without shared libraries, as it is in its image. Undefined without a compiler or a static libc. */
 export function compileStatic(): string | undefined {
   try {
-    return compileC("pause.c", "reference-static", DEFINE, "-static");
+    return compileC("reference-static", "pause.c", DEFINE, "-static");
   } catch {
     return undefined; // The source is good, for REFERENCE compiled: libc.a is missing.
   }
@@ -52,7 +50,7 @@ export function compileStatic(): string | undefined {
 
 /** Compiles the orphan storm. Undefined without a compiler; throws if it does not compile. */
 export function compileStorm(): string | undefined {
-  return compileC("storm.c");
+  return compileC("reference", "storm.c");
 }
 
 /** Compiles the pause in Go, without symbols. Undefined without a Go compiler; throws if it does not compile. */

@@ -42,7 +42,7 @@ await runMain(
         const orphans = number("orphans", args.orphans);
         const rest = number("rest", args.rest) * 60;
         const program = join(ROOT, "dist", "pause");
-        if (await isStale(program)) await compile(hostPlatform(), program);
+        if (isStale(program)) await compile(hostPlatform(), program);
         console.log(`seed ${seed}`);
         const start = performance.now();
         const { steps, disturbances, rssAnon, calls, ...summary } = await soak({

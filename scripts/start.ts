@@ -14,7 +14,7 @@ function step(what: string, observed: string): void {
 /** Runs pause through a pod's life. Throws an InputError where no PID namespace can be had, an Error where anything is not as it should be. */
 async function main(): Promise<void> {
   const pause = join(ROOT, "dist", "pause");
-  if (await isStale(pause)) {
+  if (isStale(pause)) {
     progress("compiling dist/pause");
     await compile(hostPlatform(), pause);
     progress("");

@@ -1,12 +1,9 @@
 /** The guard: no figure is worse than recorded beyond noise, nor over the project's limits. */
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { allowed, best, GUARDED, type Guarded, measureGuarded, type Values, worse } from "../scripts/guard.ts";
 import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
 import { hostPlatform } from "../scripts/platforms.ts";
-import { pair } from "../scripts/programs.ts";
+import { withPair } from "../scripts/programs.ts";
 import { compileStorm, NO_REFERENCE, REFERENCE } from "../scripts/reference.ts";
 import recorded from "./recorded.json";
 import { NAMESPACE, OURS } from "./subject.ts";
@@ -21,20 +18,15 @@ const missing = REFERENCE ? (NAMESPACE ? undefined : NO_PID_NAMESPACE) : NO_REFE
 const title = "no figure is worse than recorded";
 test.skipIf(missing !== undefined)(
   missing ? `${title} (skipped: ${missing})` : title,
-  async () => {
-    const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
-    try {
-      const [ours, reference] = pair(folder, OURS, REFERENCE ?? "");
+  () =>
+    withPair(OURS, REFERENCE ?? "", async (ours, reference) => {
       const storm = compileStorm() ?? "";
       let values = await measureGuarded(ours, reference, storm);
       for (let attempt = 1; attempt < ATTEMPTS && worse(values, RECORDED).length > 0; attempt++) {
         values = best(values, await measureGuarded(ours, reference, storm));
       }
       expect(worse(values, RECORDED)).toEqual([]);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  },
+    }),
   180_000,
 );
 

@@ -8,7 +8,7 @@ import { moveClock, withClockMoved } from "../scripts/soak-clock.ts";
 import { DISTURBANCES, drawsOf, planned } from "../scripts/soak-plan.ts";
 import { soak } from "../scripts/soak-run.ts";
 import { ALLOWED, callsAfterLock } from "../scripts/soak-trace.ts";
-import { NAMESPACE } from "./subject.ts";
+import { NAMESPACE, UNTRACEABLE } from "./subject.ts";
 
 const SCRIPT = join(import.meta.dir, "..", "scripts", "soak.ts");
 const skipped = NAMESPACE ? "" : ` (skipped: ${NO_PID_NAMESPACE})`;
@@ -32,14 +32,9 @@ test.skipIf(!NAMESPACE)(
   60_000,
 );
 
-const untraceable = [
-  ...(NAMESPACE ? [] : [NO_PID_NAMESPACE]),
-  ...(Bun.which("strace") ? [] : ["strace is not installed"]),
-  ...(process.getuid?.() === 0 ? [] : ["it takes root to trace what is not dumpable"]),
-][0];
 const traced = "traced through all of it and a rest it makes no call but those its lock leaves";
-test.skipIf(untraceable !== undefined)(
-  untraceable ? `${traced} (skipped: ${untraceable})` : traced,
+test.skipIf(UNTRACEABLE !== undefined)(
+  UNTRACEABLE ? `${traced} (skipped: ${UNTRACEABLE})` : traced,
   () => {
     const { exitCode, stdout, stderr } = run("--minutes", "0.15", "--rest", "0.05", "--orphans", "3000", "--trace");
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
@@ -94,6 +89,11 @@ describe("the clock", () => {
 describe("another program", () => {
   const folder = mkdtempSync(join(tmpdir(), "pause-not-"));
   const program = join(folder, "pause");
+  /** What a short soak of `another` fails with. */
+  const failureOf = (another: string) =>
+    soak({ program: another, seed: 1, seconds: 1, orphans: 1, rest: 0, trace: false, clock: false }).catch(
+      (error: Error) => error,
+    );
   afterAll(() => rmSync(folder, { recursive: true }));
   beforeAll(() => {
     // A shell that handles the three signals, sleeps and reaps, but has nothing to say in the end.
@@ -103,29 +103,13 @@ describe("another program", () => {
   test.skipIf(!NAMESPACE)(
     `does not pass${skipped}`,
     async () => {
-      const failure = await soak({
-        program,
-        seed: 1,
-        seconds: 1,
-        orphans: 1,
-        rest: 0,
-        trace: false,
-        clock: false,
-      }).catch((error: Error) => error);
+      const failure = await failureOf(program);
       expect(failure).toHaveProperty("message", expect.stringContaining("seed 1, step"));
     },
     60_000,
   );
   test.skipIf(!NAMESPACE)(`that ends at once is told apart${skipped}`, async () => {
-    const failure = await soak({
-      program: "/bin/true",
-      seed: 1,
-      seconds: 1,
-      orphans: 1,
-      rest: 0,
-      trace: false,
-      clock: false,
-    }).catch((error: Error) => error);
+    const failure = await failureOf("/bin/true");
     expect(failure).toHaveProperty("message", expect.stringContaining("/bin/true ended with 0"));
   });
 });

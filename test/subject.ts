@@ -1,6 +1,6 @@
 /** Starts a program under test and observes what becomes of it. */
 import { join } from "node:path";
-import { pidNamespace } from "../scripts/namespace.ts";
+import { NO_PID_NAMESPACE, pidNamespace } from "../scripts/namespace.ts";
 import { childrenOf, isReady, mask, status, until } from "../scripts/proc.ts";
 import type { Launch } from "./launch.ts";
 
@@ -9,6 +9,13 @@ export const OURS = join(import.meta.dir, "..", "dist", "pause");
 
 /** The way to run as PID 1 here, or undefined. */
 export const NAMESPACE = pidNamespace();
+
+/** Why a PID 1 cannot be traced here, or undefined if it can. */
+export const UNTRACEABLE: string | undefined = [
+  ...(NAMESPACE ? [] : [NO_PID_NAMESPACE]),
+  ...(Bun.which("strace") ? [] : ["strace is not installed"]),
+  ...(process.getuid?.() === 0 ? [] : ["it takes root to trace what is not dumpable"]),
+][0];
 
 /** How a program ended: its exit status, or the signal that killed it; and what it wrote. */
 export interface Outcome {

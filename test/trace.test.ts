@@ -3,32 +3,24 @@ import { expect, test } from "bun:test";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
 import { childrenOf, status, until } from "../scripts/proc.ts";
-import { NAMESPACE, OURS, settled, startReady } from "./subject.ts";
+import { NAMESPACE, OURS, settled, startReady, UNTRACEABLE } from "./subject.ts";
 
 const SIGTERM = 15;
 /** All that must not end or stop a PID 1: 1 to 64 without INT, KILL, TERM, STOP, and 32 and 33, which glibc keeps for itself. */
 const HARMLESS = Array.from({ length: 64 }, (_, index) => index + 1).filter((n) => ![2, 9, 15, 19, 32, 33].includes(n));
 const ORPHANS = 2000;
 
-const strace = Bun.which("strace");
-const reasons = [
-  ...(NAMESPACE ? [] : [NO_PID_NAMESPACE]),
-  ...(strace ? [] : ["strace is not installed"]),
-  ...(process.getuid?.() === 0 ? [] : ["it takes root to trace what is not dumpable"]),
-];
-const missing = reasons[0];
 const title = "after it is ready it calls nothing but sigsuspend, sigreturn, write and exit_group";
 
-test.skipIf(missing !== undefined)(
-  missing ? `${title} (skipped: ${missing})` : title,
+test.skipIf(UNTRACEABLE !== undefined)(
+  UNTRACEABLE ? `${title} (skipped: ${UNTRACEABLE})` : title,
   async () => {
     const folder = await mkdtemp(join(tmpdir(), "pause-trace-"));
     const log = join(folder, "trace");
     const subject = await startReady({ program: OURS }, { pidOne: true });
     try {
-      const tracer = Bun.spawn([strace ?? "", "-qq", "-p", `${subject.pid}`, "-o", log], { stderr: "ignore" });
+      const tracer = Bun.spawn(["strace", "-qq", "-p", `${subject.pid}`, "-o", log], { stderr: "ignore" });
       await until("the tracer", () => status(subject.pid)?.["TracerPid"] === `${tracer.pid}`);
       const storm = `i=0; while [ $i -lt ${ORPHANS} ]; do (true & true & true & true &) & i=$((i+4)); done; wait`;
       await Bun.spawn([...(NAMESPACE?.enter(subject.pid) ?? []), "sh", "-c", storm]).exited;

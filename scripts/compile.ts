@@ -32,12 +32,18 @@ export function isStale(path: string): boolean {
 /**
  * Compiles src/ for `platform` into the file `outfile`, with the runtime as it is: not sealed yet.
  *
+ * @param entry another program's first file, to compile with the same settings
+ *
  * Throws an InputError if the runtime cannot be had or the sources do not compile.
  */
-export async function bundle(platform: Platform, outfile: string): Promise<void> {
+export async function bundle(
+  platform: Platform,
+  outfile: string,
+  entry: string = join(ROOT, "src", "main.ts"),
+): Promise<void> {
   const executablePath = await runtimeFor(platform);
   await Bun.build({
-    entrypoints: [join(ROOT, "src", "main.ts")],
+    entrypoints: [entry],
     target: "bun",
     minify: true,
     // A constant, so that what is for the other machine is left out.

@@ -11,10 +11,8 @@ import { seal } from "./seal.ts";
 /** The project's folder. */
 export const ROOT = join(import.meta.dir, "..");
 
-/** What the executable depends on, relative to the project's folder. */
-const INPUTS = new Glob(
-  "{src/*.ts,scripts/{compile,dynamic,platforms,runtime,seal}.ts,package.json,package-lock.json}",
-);
+/** What the executable depends on, relative to the project's folder. Patterns of their own: Bun's Glob finds nothing by braces with slashes. */
+const INPUTS = ["src/*.ts", "scripts/{compile,dynamic,platforms,runtime,seal}.ts", "package{,-lock}.json"];
 
 /** Whether `path` is missing or older than any of `inputs`. */
 export function isOlder(path: string, inputs: Iterable<string>): boolean {
@@ -26,7 +24,11 @@ export function isOlder(path: string, inputs: Iterable<string>): boolean {
 
 /** Whether the executable at `path` is missing or older than anything it is made from. */
 export function isStale(path: string): boolean {
-  return isOlder(path, INPUTS.scanSync({ cwd: ROOT, absolute: true }));
+  return INPUTS.some((pattern) => {
+    const inputs = [...new Glob(pattern).scanSync({ cwd: ROOT, absolute: true })];
+    if (inputs.length === 0) throw new Error(`unreachable: no file is called ${pattern}`);
+    return isOlder(path, inputs);
+  });
 }
 
 /**

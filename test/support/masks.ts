@@ -34,7 +34,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
 /** What is compared: the masks at rest, as `/proc/PID/status` has them, and what a SIGTERM does then. */
 export interface Masked {
   readonly blocked: string | undefined;
-  readonly ignored: string | undefined;
+  readonly ignored: string;
   readonly caught: string | undefined;
   /** Of the thread and of the process. */
   readonly pending: readonly (string | undefined)[];
@@ -102,7 +102,8 @@ function observe(program: string, blocked: readonly number[], pending: boolean, 
   const ended = wait(pid);
   return {
     blocked: now["SigBlk"],
-    ignored: now["SigIgn"],
+    // posix_spawn(3) may hand down 32 and 33, which are its own, as ignored.
+    ignored: (BigInt(`0x${now["SigIgn"] || "0"}`) & ~(3n << 31n)).toString(16),
     caught: now["SigCgt"],
     pending: [now["SigPnd"], now["ShdPnd"]],
     terminated: waits ? "waits" : "ends it",

@@ -1,5 +1,5 @@
 /**
- * Makes the compiled executable blind to its environment.
+ * Makes the compiled executable blind to its environment, and leaves the signals it inherits as they are.
  *
  * The runtime knows several hundred variables, some of which run programs (BUN_BE_BUN, BUN_OPTIONS) or change the
  * engine (BUN_JSC_*), and offers no switch against them. It has two ways to read them, both by way of libc: the
@@ -8,6 +8,10 @@
  * that answers NULL to every name, and what it takes for `environ` is an empty list. libc itself reads TZ, and the file
  * TZ names, which may be a pipe that never answers, when the runtime asks it for the date at its start: it does not
  * get one.
+ *
+ * It is also deaf: the runtime installs handlers for seven signals, ignores two and unblocks one while it starts, which
+ * would undo what was inherited. What it calls to do so are functions that do nothing. src/ calls libc by another way,
+ * through bun:ffi, and gets what it asks for.
  *
  * It also forgets where its memory cgroup is written down. The engine would take the cgroup's limit for the size of its
  * memory and collect garbage accordingly, on the way to a wait where all of it is given back; and reading all those
@@ -20,12 +24,22 @@ import type { Platform } from "./platforms.ts";
 import { InputError } from "./report.ts";
 
 /**
- * What the runtime takes from libc, and what it gets instead: functions that touch nothing and return NULL here.
+ * What the runtime takes from libc, and what it gets instead: functions that touch nothing and return NULL or 0 here.
  *
  * atol(3) is 0 for all that does not begin with a number. dlerror(3) is NULL as long as nothing has failed; for
  * gmtime_r(3) that means that there is no date. The runtime fills a buffer for HTTP headers with it, unconditionally.
+ *
+ * isdigit(3) is 0, which means success, for every signal below 48 and for every way to change a mask. abs(3) returns
+ * the signal, which signal(2) never does when it fails: the runtime looks no further.
  */
-const INSTEAD: Readonly<Record<string, string>> = { getenv: "atol", secure_getenv: "atol", gmtime_r: "dlerror" };
+const INSTEAD: Readonly<Record<string, string>> = {
+  getenv: "atol",
+  secure_getenv: "atol",
+  gmtime_r: "dlerror",
+  sigaction: "isdigit",
+  pthread_sigmask: "isdigit",
+  signal: "abs",
+};
 
 /** The names of libc's list of variables, which the executable has its own copy of. */
 const LIST = ["environ", "_environ", "__environ"] as const;
@@ -38,6 +52,12 @@ const HARMLESS = /^setenv$|^uv_os_|^napi_|^_ZN4node\d+(Add|Remove)EnvironmentCle
 
 /** The file that says which cgroup a process is in: cgroups(7). Without a name open(2) says ENOENT, as where there are no cgroups. */
 const CGROUP = Buffer.from("\0/proc/self/cgroup\0");
+
+/**
+ * What the engine says when SIGPWR has a handler already. It asks with sigaction, which does not answer any more, and
+ * takes what happened to lie in memory for the answer: so there is nothing left to say.
+ */
+const NOTICE = Buffer.from("Overriding existing handler for signal %d.");
 
 /** `R_*_COPY`, `R_*_GLOB_DAT` and `R_*_RELATIVE`: elf.h. */
 const RELOCATIONS: Readonly<Record<Platform["architecture"], { copy: number; global: number; relative: number }>> = {
@@ -67,12 +87,12 @@ function emptyList(image: DynamicImage, platform: Platform): void {
   for (const symbol of names) image.rename(symbol, `=${symbol.name.slice(1)}`);
 }
 
-/** Takes the name of the file away by which the runtime would find its cgroup. */
-function forgetCgroup(bytes: Buffer): void {
+/** Takes a text away of which there is one: an empty one is left. `what` says what it is. */
+function erase(bytes: Buffer, text: Buffer, what: string): void {
   const places: number[] = [];
-  for (let at = bytes.indexOf(CGROUP); at >= 0; at = bytes.indexOf(CGROUP, at + 1)) places.push(at);
-  const place = only(places, "the name of the cgroup file");
-  bytes.fill(0, place, place + CGROUP.length);
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) places.push(at);
+  const place = only(places, what);
+  bytes.fill(0, place, place + text.length);
 }
 
 /** The symbols called `name` that the executable has itself (`defined`) or takes from a library. */
@@ -95,7 +115,8 @@ export function seal(bytes: Buffer, platform: Platform): void {
   const unknown = image.symbols.find(({ name }) => /env/i.test(name) && !known.has(name) && !HARMLESS.test(name));
   if (unknown) throw new InputError(`cannot seal this version of Bun: unknown symbol ${unknown.name}`);
 
-  forgetCgroup(bytes);
+  erase(bytes, CGROUP, "the name of the cgroup file");
+  erase(bytes, NOTICE, "the notice about SIGPWR");
   const padding = bytes.subarray(8, 16);
   if (padding.some((byte) => byte !== 0)) throw new InputError("the padding of the ELF identification is not zero");
   emptyList(image, platform);

@@ -18,6 +18,7 @@ import {
   SIGCHLD,
   SIGINT,
   SIGTERM,
+  type SignalSet,
   STDERR,
   sigaction,
   sigsuspend,
@@ -42,13 +43,15 @@ function sigdown(block: Block): void {
 /**
  * Whether the kernel lets this process wait: a SIGCHLD of its own must reach the handler, which is installed for one
  * call only. Where a filter refuses sigsuspend(2) the loop would otherwise spin for ever; without a filter nothing can.
+ *
+ * @param inherited the mask as inherited: nothing else is let in here that was blocked, nor INT and TERM
  */
-function canWait(): boolean {
+function canWait(inherited: SignalSet): boolean {
   if (!isFiltered()) return true;
-  const others = new Uint32Array(32);
-  others[0] = ~(1 << (SIGCHLD - 1));
+  const trial = new Uint32Array(inherited);
+  trial[0] = ((inherited[0] as number) | (HANDLED[0] as number)) & ~(1 << (SIGCHLD - 1));
   raise(SIGCHLD);
-  sigsuspend(others);
+  sigsuspend(trial);
   return isDefault(SIGCHLD);
 }
 
@@ -74,7 +77,7 @@ export function init(): never {
   // abs(3) takes a number and does nothing with it but return.
   const nothing = addressOf("abs");
   if (sigaction(SIGCHLD, nothing, HANDLED, SA_NOCLDSTOP | SA_RESETHAND) < 0) exitNow(3);
-  if (!canWait()) {
+  if (!canWait(inherited)) {
     write(STDERR, TERMINATED);
     exitNow(42);
   }

@@ -1,8 +1,6 @@
 /** Prints and ends, as a C program does that calls puts(3) and returns. */
-import { exitNow, SIG_DFL, sigaction, write } from "./libc.ts";
+import { exitNow, write } from "./libc.ts";
 
-/** Write to a pipe with no reader: signal(7). The runtime ignores it; a C program dies of it unless its parent said otherwise. */
-const SIGPIPE = 13;
 /** File descriptor of standard output: stdin(3). */
 const STDOUT = 1;
 
@@ -11,7 +9,6 @@ const STDOUT = 1;
  * _exit(2).
  */
 export function printAndExit(text: string): never {
-  sigaction(SIGPIPE, SIG_DFL);
   write(STDOUT, text);
   exitNow(0);
 }

@@ -18,7 +18,7 @@ describe("prints the version, like the reference", () => {
     "bytes that are not UTF-8, and -v": ["\xff\xfe", "-v"],
   };
   for (const [title, args] of Object.entries(lists)) {
-    sameAsReference(title, { args }, (ours) => {
+    sameAsReference("arguments", title, { args }, (ours) => {
       expect(ours).toEqual({ ready: false, exit: 0, signal: null, stdout: VERSION, stderr: "" });
     });
   }
@@ -44,7 +44,7 @@ describe("ignores the arguments and waits, like the reference", () => {
   };
   for (const [title, args] of Object.entries(lists)) {
     for (const pidOne of [false, true]) {
-      sameAsReference(`${title}, ${pidOne ? "PID 1" : "another PID"}`, { args, pidOne }, (ours) => {
+      sameAsReference("arguments", `${title}, ${pidOne ? "PID 1" : "another PID"}`, { args, pidOne }, (ours) => {
         expect(ours).toMatchObject({ ready: true, exit: 0, stdout: "" });
         expect(ours.stderr).toBe(
           `${pidOne ? "" : "Warning: pause should be the first process\n"}Shutting down, got signal: Terminated\n`,

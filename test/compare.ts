@@ -1,10 +1,11 @@
 /** Runs one case with ours and with the C reference and expects the same of both. */
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
 import { isReady, status, until } from "../scripts/proc.ts";
-import { NO_REFERENCE, REFERENCE } from "../scripts/reference.ts";
 import type { Launch } from "./launch.ts";
 import { NAMESPACE, OURS, type Outcome, start } from "./subject.ts";
+import { mustRecord, referenceAnswer } from "./support/record.ts";
+import { testIf } from "./support/skip.ts";
 
 /** A case: everything of the launch but the program, and where it runs. */
 export interface Case extends Omit<Launch, "program"> {
@@ -38,12 +39,17 @@ export function missingFor({ pidOne, root }: Case): string | undefined {
   return undefined;
 }
 
-/** Defines a test that runs `it` with ours and the reference, expects equal observations, and hands ours on for more. */
-export function sameAsReference(title: string, it: Case, more: (ours: Observation) => void): void {
-  const missing = REFERENCE === undefined ? NO_REFERENCE : missingFor(it);
-  test.skipIf(missing !== undefined)(missing ? `${title} (skipped: ${missing})` : title, async () => {
+/**
+ * Defines a test that runs `it` with ours, expects what the reference does, and hands ours on for more.
+ *
+ * @param about with the title the case's name in the record
+ */
+export function sameAsReference(about: string, title: string, it: Case, more: (ours: Observation) => void): void {
+  const missing = missingFor(it);
+  testIf(missing, title, async () => {
     const ours = await observe(OURS, it);
-    expect(ours).toEqual(await observe(REFERENCE ?? "", it));
+    expect(ours).toEqual(await referenceAnswer(`${about}: ${title}`, (program) => observe(program, it)));
     more(ours);
   });
+  mustRecord(title, missing);
 }

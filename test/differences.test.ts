@@ -1,9 +1,10 @@
 /** What the README lists under "Where it differs": each is still so. One that is mended fails here and leaves the list. */
-import { describe, expect, test } from "bun:test";
-import { NO_REFERENCE, REFERENCE } from "../scripts/reference.ts";
+import { describe, expect } from "bun:test";
 import { type Case, observe } from "./compare.ts";
 import { RLIMIT_AS, RLIMIT_NOFILE, RLIMIT_STACK } from "./limits.ts";
 import { OURS } from "./subject.ts";
+import { referenceAnswer } from "./support/record.ts";
+import { testIf } from "./support/skip.ts";
 
 const cases: Readonly<Record<string, Case>> = {
   "the working directory is gone": { unlinkedDirectory: true },
@@ -14,8 +15,9 @@ const cases: Readonly<Record<string, Case>> = {
 
 describe("the reference runs, ours ends with an error", () => {
   for (const [title, it] of Object.entries(cases)) {
-    test.skipIf(!REFERENCE)(REFERENCE ? title : `${title} (skipped: ${NO_REFERENCE})`, async () => {
-      expect(await observe(REFERENCE ?? "", it)).toMatchObject({ ready: true, exit: 0 });
+    testIf(undefined, title, async () => {
+      const reference = await referenceAnswer(`differences: ${title}`, (program) => observe(program, it));
+      expect(reference).toMatchObject({ ready: true, exit: 0 });
       const ours = await observe(OURS, it);
       expect(ours.ready).toBe(false);
       expect(ours.exit).not.toBe(0);

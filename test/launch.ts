@@ -1,13 +1,13 @@
 /**
- * Becomes the program under test: sets up what a parent can hand down (dispositions, descriptors, limits, user,
- * working directory, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
+ * Becomes the program under test: sets up what a parent can hand down (dispositions, blocked and
+ * pending signals, descriptors, limits, user, working directory, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
  */
 import { dlopen, ptr } from "bun:ffi";
 import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../scripts/proc.ts";
-import { type Address, sigaction } from "../src/libc.ts";
+import { type Address, block, raise, sigaction, signalSet } from "../src/libc.ts";
 
 /** What the program finds when it starts. */
 export interface Launch {
@@ -20,6 +20,12 @@ export interface Launch {
   readonly env?: Readonly<Record<string, string>>;
   /** Signals to hand down as ignored. */
   readonly ignored?: readonly number[];
+  /** Signals to hand down as blocked. */
+  readonly blocked?: readonly number[];
+  /** Signals to hand down as pending: of those that are blocked. */
+  readonly pending?: readonly number[];
+  /** Become the parent of every orphan among the descendants: what PID 1 is to its namespace, which takes no privilege. */
+  readonly subreaper?: boolean;
   /** What descriptors 0, 1 and 2 are, where it is not what the test itself passed. */
   readonly descriptors?: Readonly<Partial<Record<0 | 1 | 2, "closed" | "full" | "broken pipe">>>;
   /** Resource limits, soft and hard alike: number of RLIMIT_*, value. */
@@ -30,7 +36,7 @@ export interface Launch {
   readonly unlinkedDirectory?: boolean;
   /** Run with the root file system mounted read-only, in a mount namespace of its own. */
   readonly readOnlyRoot?: boolean;
-  /** Start with a child that has died and has not been reaped: a zombie. For PID 1 of a namespace. */
+  /** Start with a child that has died and has not been reaped: a zombie. For PID 1 of a namespace, or a subreaper. */
   readonly deadChild?: boolean;
   /** System calls that fail with EPERM: number, and the first argument they must have. */
   readonly refused?: readonly (readonly [call: number, firstArgument?: number])[];
@@ -39,7 +45,7 @@ export interface Launch {
 const SIG_IGN: Address = 1;
 const [O_RDWR, CLONE_NEWNS, CLOSE_RANGE_CLOEXEC] = [2, 0x20000, 4];
 const [MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE] = [1, 32, 4096, 16384, 1 << 18];
-const [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, PR_SET_NO_NEW_PRIVS] = [22, 2, 38];
+const [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS] = [22, 2, 36, 38];
 
 const { symbols: libc } = dlopen("libc.so.6", {
   close: { args: ["i32"], returns: "i32" },
@@ -118,6 +124,7 @@ function launch(spec: Launch): void {
     process.chdir(folder);
     rmdirSync(folder);
   }
+  if (spec.subreaper) must(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, null, 0, 0), "subreaper");
   if (spec.deadChild) {
     // An orphan of the shell's, which becomes a child of PID 1: nothing in this process reaps it.
     Bun.spawnSync(["sh", "-c", "sleep 0.05 &"]);
@@ -139,6 +146,9 @@ function launch(spec: Launch): void {
   // The runtime that runs this file has ignored SIGPIPE and SIGXFSZ for itself.
   for (const signal of [13, 25]) must(sigaction(signal, 0), "sigaction");
   for (const signal of spec.ignored ?? []) must(sigaction(signal, SIG_IGN), `ignore ${signal}`);
+  block(signalSet(...(spec.blocked ?? [])));
+  // To this thread, which is the one that stays: another, of the runtime's, would take it. Pending, it outlives execve(2).
+  for (const signal of spec.pending ?? []) raise(signal);
   if (spec.refused) {
     const program = refusing(spec.refused);
     const header = BigUint64Array.from([BigInt(program.length / 8), BigInt(ptr(program))]);

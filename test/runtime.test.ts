@@ -1,30 +1,7 @@
 /** What src/ takes for granted about the pinned runtime. */
 import { expect, test } from "bun:test";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { THREAD_STORAGE } from "../src/footprint.ts";
-import { RUNTIME_SIGNALS } from "../src/signals.ts";
-import { OURS, start } from "./subject.ts";
-
-/** Signals 32 and 33, which glibc's thread library uses and no program can set: nptl(7). */
-const NPTL = 0b11n << 31n;
-
-test("the runtime changes the disposition of exactly RUNTIME_SIGNALS", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "pause-runtime-"));
-  try {
-    const source = join(folder, "status.ts");
-    const program = join(folder, "status");
-    await writeFile(source, 'require("fs").writeSync(1, require("fs").readFileSync("/proc/self/status"));');
-    await Bun.build({ entrypoints: [source], target: "bun", compile: { outfile: program } });
-    const { stdout } = await (await start({ program })).ended();
-    const signals = (field: string) => BigInt(`0x${stdout.match(`${field}:\\t(.*)`)?.[1]}`);
-    const expected = RUNTIME_SIGNALS.reduce((set, signal) => set | (1n << BigInt(signal - 1)), 0n);
-    expect((signals("SigCgt") | signals("SigIgn")) & ~NPTL).toBe(expected);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-});
+import { OURS } from "./subject.ts";
 
 test("the runtime's thread-local storage and a thread's control block fit into THREAD_STORAGE", async () => {
   // ELF64: program headers at e_phoff (32), e_phnum (56) of 56 bytes each; p_type at 0, p_memsz at 40 (elf.h).

@@ -17,7 +17,7 @@ const waits = (ours: Observation) => expect(ours).toMatchObject({ ready: true, e
 /** Runs the case waiting, as PID 1 and as another. */
 function sameWaiting(title: string, it: Case): void {
   for (const pidOne of [false, true]) {
-    sameAsReference(`${title}, ${pidOne ? "PID 1" : "another PID"}`, { ...it, pidOne }, waits);
+    sameAsReference("surroundings", `${title}, ${pidOne ? "PID 1" : "another PID"}`, { ...it, pidOne }, waits);
   }
 }
 
@@ -26,20 +26,33 @@ describe("descriptors", () => {
   for (const fds of subsets) {
     const descriptors = Object.fromEntries(fds.map((fd) => [fd, "closed"]));
     sameWaiting(`closed: ${fds}`, { descriptors });
-    sameAsReference(`closed: ${fds}, -v`, { descriptors, args: ["-v"] }, (ours) => expect(ours.exit).toBe(0));
+    sameAsReference("surroundings", `closed: ${fds}, -v`, { descriptors, args: ["-v"] }, (ours) =>
+      expect(ours.exit).toBe(0),
+    );
   }
   sameWaiting("full standard error", { descriptors: { 2: "full" } });
   sameWaiting("full standard output", { descriptors: { 1: "full" } });
-  sameAsReference("full standard output, -v", { descriptors: { 1: "full" }, args: ["-v"] }, (ours) =>
+  sameAsReference("surroundings", "full standard output, -v", { descriptors: { 1: "full" }, args: ["-v"] }, (ours) =>
     expect(ours).toMatchObject({ exit: 0, stdout: "", stderr: "" }),
   );
-  sameAsReference("standard output a broken pipe, -v", { descriptors: { 1: "broken pipe" }, args: ["-v"] }, (ours) =>
-    expect(ours.signal).toBe("SIGPIPE"),
+  sameAsReference(
+    "surroundings",
+    "standard output a broken pipe, -v",
+    { descriptors: { 1: "broken pipe" }, args: ["-v"] },
+    (ours) => expect(ours.signal).toBe("SIGPIPE"),
   );
-  sameAsReference("standard error a broken pipe, another PID", { descriptors: { 2: "broken pipe" } }, (ours) =>
-    expect(ours.signal).toBe("SIGPIPE"),
+  sameAsReference(
+    "surroundings",
+    "standard error a broken pipe, another PID",
+    { descriptors: { 2: "broken pipe" } },
+    (ours) => expect(ours.signal).toBe("SIGPIPE"),
   );
-  sameAsReference("standard error a broken pipe, PID 1", { descriptors: { 2: "broken pipe" }, pidOne: true }, waits);
+  sameAsReference(
+    "surroundings",
+    "standard error a broken pipe, PID 1",
+    { descriptors: { 2: "broken pipe" }, pidOne: true },
+    waits,
+  );
 });
 
 describe("file systems", () => {
@@ -65,12 +78,15 @@ describe("limits", () => {
 
 describe("refused system calls", () => {
   for (const [status, signal] of [2, 15, 17].entries()) {
-    sameAsReference(`sigaction of signal ${signal}`, { refused: [[CALLS.rt_sigaction, signal]] }, (ours) =>
-      expect(ours).toMatchObject({ ready: false, exit: status + 1, stdout: "" }),
+    sameAsReference(
+      "surroundings",
+      `sigaction of signal ${signal}`,
+      { refused: [[CALLS.rt_sigaction, signal]] },
+      (ours) => expect(ours).toMatchObject({ ready: false, exit: status + 1, stdout: "" }),
     );
   }
   const title = "the wait";
-  sameAsReference(title, { refused: CALLS.waits.map((call) => [call] as const) }, (ours) => {
+  sameAsReference("surroundings", title, { refused: CALLS.waits.map((call) => [call] as const) }, (ours) => {
     expect(ours).toMatchObject({ ready: false, exit: 42 });
     expect(ours.stderr).toEndWith("Error: infinite loop terminated\n");
   });

@@ -31,6 +31,9 @@ import { InputError } from "./report.ts";
  *
  * isdigit(3) is 0, which means success, for every signal below 48 and for every way to change a mask. abs(3) returns
  * the signal, which signal(2) never does when it fails: the runtime looks no further.
+ *
+ * vfprintf(3) is how JavaScriptCore says that SIGPWR has a handler already. It has asked sigaction, which does not answer
+ * any more, and takes for the answer what happens to lie in memory.
  */
 const INSTEAD: Readonly<Record<string, string>> = {
   getenv: "atol",
@@ -39,6 +42,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
   sigaction: "isdigit",
   pthread_sigmask: "isdigit",
   signal: "abs",
+  vfprintf: "abs",
 };
 
 /** The names of libc's list of variables, which the executable has its own copy of. */
@@ -52,12 +56,6 @@ const HARMLESS = /^setenv$|^uv_os_|^napi_|^_ZN4node\d+(Add|Remove)EnvironmentCle
 
 /** The file that says which cgroup a process is in: cgroups(7). Without a name open(2) says ENOENT, as where there are no cgroups. */
 const CGROUP = Buffer.from("\0/proc/self/cgroup\0");
-
-/**
- * What the engine says when SIGPWR has a handler already. It asks with sigaction, which does not answer any more, and
- * takes what happened to lie in memory for the answer: so there is nothing left to say.
- */
-const NOTICE = Buffer.from("Overriding existing handler for signal %d.");
 
 /** `R_*_COPY`, `R_*_GLOB_DAT` and `R_*_RELATIVE`: elf.h. */
 const RELOCATIONS: Readonly<Record<Platform["architecture"], { copy: number; global: number; relative: number }>> = {
@@ -116,7 +114,6 @@ export function seal(bytes: Buffer, platform: Platform): void {
   if (unknown) throw new InputError(`cannot seal this version of Bun: unknown symbol ${unknown.name}`);
 
   erase(bytes, CGROUP, "the name of the cgroup file");
-  erase(bytes, NOTICE, "the notice about SIGPWR");
   const padding = bytes.subarray(8, 16);
   if (padding.some((byte) => byte !== 0)) throw new InputError("the padding of the ELF identification is not zero");
   emptyList(image, platform);

@@ -1,8 +1,9 @@
 /** Compiles src/ and the runtime into the one executable. */
 import { statSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { Glob } from "bun";
+import { cut } from "./build/cut.ts";
 import type { Platform } from "./platforms.ts";
 import { InputError, messageOf } from "./report.ts";
 import { runtimeFor } from "./runtime.ts";
@@ -13,7 +14,7 @@ export const ROOT = join(import.meta.dir, "..");
 
 /** What the executable depends on, relative to the project's folder. */
 const INPUTS = new Glob(
-  "{src/*.ts,scripts/{compile,dynamic,platforms,runtime,seal}.ts,package.json,package-lock.json}",
+  "{src/*.ts,scripts/build/*.ts,scripts/{compile,platforms,runtime,seal}.ts,package.json,package-lock.json}",
 );
 
 /** Whether `path` is missing or older than any of `inputs`. */
@@ -29,15 +30,18 @@ export function isStale(path: string): boolean {
   return isOlder(path, INPUTS.scanSync({ cwd: ROOT, absolute: true }));
 }
 
+/** The entry of what is compiled. */
+const MAIN = join(ROOT, "src", "main.ts");
+
 /**
- * Compiles src/ for `platform` into the file `outfile`, with the runtime as it is: not sealed yet.
+ * Compiles `entry` for `platform` into the file `outfile`, with the runtime as it is: not sealed and not cut yet.
  *
  * Throws an InputError if the runtime cannot be had or the sources do not compile.
  */
-export async function bundle(platform: Platform, outfile: string): Promise<void> {
+export async function bundle(platform: Platform, outfile: string, entry: string = MAIN): Promise<void> {
   const executablePath = await runtimeFor(platform);
   await Bun.build({
-    entrypoints: [join(ROOT, "src", "main.ts")],
+    entrypoints: [entry],
     target: "bun",
     minify: true,
     // A constant, so that what is for the other machine is left out.
@@ -57,27 +61,27 @@ export async function bundle(platform: Platform, outfile: string): Promise<void>
   }).catch((error: unknown) => {
     // What was wrong is one level down: the message above it is "Bundle failed".
     const reasons = error instanceof AggregateError ? error.errors : [error];
-    throw new InputError(`src/ does not compile: ${reasons.map(messageOf).join("; ")}`);
+    throw new InputError(`${relative(ROOT, dirname(entry))}/ does not compile: ${reasons.map(messageOf).join("; ")}`);
   });
 }
 
 /**
- * Writes the executable for `platform` to `path`, by way of a temporary folder beside it, so that `path` is
+ * Writes the executable for `platform`, sealed and cut, to `path`, by way of a temporary folder beside it, so that `path` is
  * the old file or the new one and never half of either, and never unsealed.
  *
- * Throws an InputError if the runtime cannot be had or sealed, the sources do not compile or the folder cannot be
+ * Throws an InputError if the runtime cannot be had, sealed or cut, the sources do not compile or the folder cannot be
  * written.
  */
-export async function compile(platform: Platform, path: string): Promise<void> {
+export async function compile(platform: Platform, path: string, entry: string = MAIN): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const folder = await mkdtemp(join(dirname(path), ".build-"));
   try {
     // The name goes into the executable: always the same one.
     const outfile = join(folder, "pause");
-    await bundle(platform, outfile);
+    await bundle(platform, outfile, entry);
     const bytes = await readFile(outfile);
     seal(bytes, platform);
-    await writeFile(outfile, bytes);
+    await writeFile(outfile, cut(bytes));
     await chmod(outfile, 0o755);
     await rename(outfile, path);
   } finally {

@@ -4,8 +4,8 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../package.json";
+import { Elf } from "../scripts/build/elf.ts";
 import { LIBC6, libc6 } from "../scripts/debian.ts";
-import { needsOf } from "../scripts/elf.ts";
 import { parseReference } from "../scripts/image-name.ts";
 import { PLATFORMS } from "../scripts/platforms.ts";
 import { messageOf } from "../scripts/report.ts";
@@ -235,7 +235,7 @@ async function pauseOf(architecture: string): Promise<Uint8Array> {
 }
 
 test("what is not an ELF file is refused", () => {
-  expect(() => needsOf(new TextEncoder().encode("#!/bin/sh\n"), "/pause")).toThrow("/pause is not a 64-bit ELF file");
+  expect(() => new Elf(new TextEncoder().encode("#!/bin/sh\n"), "/pause")).toThrow("/pause is not a 64-bit ELF file");
 });
 
 test("image names get the registry and the tag that engines give them", () => {

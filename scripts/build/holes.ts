@@ -18,7 +18,7 @@ function wholePages(bytes: Buffer, elf: Elf, hole: Hole): Hole {
   if (hole.end > offset + size) throw new InputError("what is to be cut is not in one segment");
   if (hole.leaves === "zeros" && (flags & PF_W) === 0)
     throw new InputError("zeros are to be cut where nothing is written");
-  if (bytes.subarray(hole.start, hole.end).some((byte) => byte !== 0))
+  if (!bytes.subarray(hole.start, hole.end).equals(Buffer.alloc(hole.end - hole.start)))
     throw new InputError("what is to be cut is not zeros");
   const delta = address - offset;
   const start = Math.ceil((hole.start + delta) / alignment) * alignment - delta;
@@ -67,7 +67,7 @@ function words(bytes: Buffer, at: number, numbers: readonly number[]): void {
 }
 
 /**
- * The executable `bytes` without `holes`, of which whole pages go. Every address stays what it was; a segment with a
+ * The executable `bytes`, which is changed on the way, without `holes`, of which whole pages go. Every address stays what it was; a segment with a
  * hole becomes two, and the table of program headers moves to where it finds room. A section with a hole becomes two
  * of the same name.
  *
@@ -90,9 +90,8 @@ export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
   const parts = elf.segments.flatMap((it) => (it.type === PT_LOAD ? split(it, whole) : [it]));
   const size = parts.length * HEADER_SIZES.segment;
   const place = spare(bytes, elf, size);
-  const edited = Buffer.from(bytes);
   const before = Number(bytes.readBigUInt64LE(32)); // e_phoff
-  edited.fill(0, before, before + elf.segments.length * HEADER_SIZES.segment);
+  bytes.fill(0, before, before + elf.segments.length * HEADER_SIZES.segment);
   for (const [index, segment] of parts.entries()) {
     const { type, flags, alignment } = segment;
     const own = { ...segment, offset: place, address: elf.start + place, size, memory: size };
@@ -105,12 +104,12 @@ export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
     )
       throw new InputError("a program header is about what is to be cut");
     const at = place + index * HEADER_SIZES.segment;
-    edited.writeUInt32LE(type, at);
-    edited.writeUInt32LE(flags, at + 4);
-    words(edited, at + 8, [moved(it.offset), it.address, it.address, it.size, it.memory, alignment]);
+    bytes.writeUInt32LE(type, at);
+    bytes.writeUInt32LE(flags, at + 4);
+    words(bytes, at + 8, [moved(it.offset), it.address, it.address, it.size, it.memory, alignment]);
   }
-  words(edited, 32, [place, moved(table)]); // e_phoff, e_shoff
-  edited.writeUInt16LE(parts.length, 56); // e_phnum
+  words(bytes, 32, [place, moved(table)]); // e_phoff, e_shoff
+  bytes.writeUInt16LE(parts.length, 56); // e_phnum
 
   // Section headers. What is cut off goes to the end, so that the others keep their numbers.
   const more: Buffer[] = [];
@@ -118,7 +117,7 @@ export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
     words(header, 16, [address, moved(offset), size]);
   for (const [index, section] of sections.entries()) {
     const at = table + index * HEADER_SIZES.section;
-    const header = edited.subarray(at, at + HEADER_SIZES.section);
+    const header = bytes.subarray(at, at + HEADER_SIZES.section);
     let rest = section;
     let current = header;
     for (const { start, end } of section.type === SHT_NOBITS ? [] : whole) {
@@ -132,13 +131,13 @@ export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
     }
     write(current, rest);
   }
-  edited.writeUInt16LE(sections.length + more.length, 60); // e_shnum
+  bytes.writeUInt16LE(sections.length + more.length, 60); // e_shnum
 
   const kept: Buffer[] = [];
   let from = 0;
   for (const { start, end } of whole) {
-    kept.push(edited.subarray(from, start));
+    kept.push(bytes.subarray(from, start));
     from = end;
   }
-  return Buffer.concat([...kept, edited.subarray(from), ...more]);
+  return Buffer.concat([...kept, bytes.subarray(from), ...more]);
 }

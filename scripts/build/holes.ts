@@ -67,9 +67,10 @@ function words(bytes: Buffer, at: number, numbers: readonly number[]): void {
 }
 
 /**
- * The executable `bytes`, which is changed on the way, without `holes`, of which whole pages go. Every address stays what it was; a segment with a
- * hole becomes two, and the table of program headers moves to where it finds room. A section with a hole becomes two
- * of the same name.
+ * The executable `bytes`, which is changed on the way, without `holes`, of which whole pages go.
+ *
+ * Every address stays what it was; a segment with a hole becomes two, and the table of program headers moves to where
+ * it finds room. A section with a hole becomes two of the same name.
  *
  * Throws an InputError if a hole is not zeros inside a segment, or the file is not laid out as linkers do.
  */

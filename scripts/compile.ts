@@ -1,8 +1,9 @@
 /** Compiles src/ and the runtime into the one executable. */
 import { statSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { Glob } from "bun";
+import { cut } from "./build/cut.ts";
 import type { Platform } from "./platforms.ts";
 import { InputError, messageOf } from "./report.ts";
 import { runtimeFor } from "./runtime.ts";
@@ -12,7 +13,12 @@ import { seal } from "./seal.ts";
 export const ROOT = join(import.meta.dir, "..");
 
 /** What the executable depends on, relative to the project's folder. Patterns of their own: Bun's Glob finds nothing by braces with slashes. */
-const INPUTS = ["src/*.ts", "scripts/{compile,dynamic,platforms,runtime,seal}.ts", "package{,-lock}.json"];
+const INPUTS = [
+  "src/*.ts",
+  "scripts/build/*.ts",
+  "scripts/{compile,platforms,runtime,seal}.ts",
+  "package{,-lock}.json",
+];
 
 /** Whether `path` is missing or older than any of `inputs`. */
 export function isOlder(path: string, inputs: Iterable<string>): boolean {
@@ -31,18 +37,15 @@ export function isStale(path: string): boolean {
   });
 }
 
+/** The entry of what is compiled. */
+const MAIN = join(ROOT, "src", "main.ts");
+
 /**
- * Compiles src/ for `platform` into the file `outfile`, with the runtime as it is: not sealed yet.
- *
- * @param entry another program's first file, to compile with the same settings
+ * Compiles `entry` for `platform` into the file `outfile`, with the runtime as it is: not sealed and not cut yet.
  *
  * Throws an InputError if the runtime cannot be had or the sources do not compile.
  */
-export async function bundle(
-  platform: Platform,
-  outfile: string,
-  entry: string = join(ROOT, "src", "main.ts"),
-): Promise<void> {
+export async function bundle(platform: Platform, outfile: string, entry: string = MAIN): Promise<void> {
   const executablePath = await runtimeFor(platform);
   await Bun.build({
     entrypoints: [entry],
@@ -65,27 +68,27 @@ export async function bundle(
   }).catch((error: unknown) => {
     // What was wrong is one level down: the message above it is "Bundle failed".
     const reasons = error instanceof AggregateError ? error.errors : [error];
-    throw new InputError(`src/ does not compile: ${reasons.map(messageOf).join("; ")}`);
+    throw new InputError(`${relative(ROOT, dirname(entry))}/ does not compile: ${reasons.map(messageOf).join("; ")}`);
   });
 }
 
 /**
- * Writes the executable for `platform` to `path`, by way of a temporary folder beside it, so that `path` is
+ * Writes the executable for `platform`, sealed and cut, to `path`, by way of a temporary folder beside it, so that `path` is
  * the old file or the new one and never half of either, and never unsealed.
  *
- * Throws an InputError if the runtime cannot be had or sealed, the sources do not compile or the folder cannot be
+ * Throws an InputError if the runtime cannot be had, sealed or cut, the sources do not compile or the folder cannot be
  * written.
  */
-export async function compile(platform: Platform, path: string): Promise<void> {
+export async function compile(platform: Platform, path: string, entry: string = MAIN): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const folder = await mkdtemp(join(dirname(path), ".build-"));
   try {
     // The name goes into the executable: always the same one.
     const outfile = join(folder, "pause");
-    await bundle(platform, outfile);
+    await bundle(platform, outfile, entry);
     const bytes = await readFile(outfile);
     seal(bytes, platform);
-    await writeFile(outfile, bytes);
+    await writeFile(outfile, cut(bytes));
     await chmod(outfile, 0o755);
     await rename(outfile, path);
   } finally {

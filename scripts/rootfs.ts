@@ -1,8 +1,8 @@
 /** The root filesystem of the image: the one description that the OCI archive and the Containerfile share. */
 import { chmod, lutimes, mkdir, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { Elf } from "./build/elf.ts";
 import { type DebianPackage, LIBC6 } from "./debian.ts";
-import { needsOf } from "./elf.ts";
 import type { Platform } from "./platforms.ts";
 import { InputError } from "./report.ts";
 
@@ -37,7 +37,7 @@ const TUPLES = { amd64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" } as cons
  */
 export function librariesOf(executable: Uint8Array, platform: Platform, libc: DebianPackage): string[] {
   const tuple = TUPLES[platform.architecture];
-  const { loader, libraries } = needsOf(executable, "/pause");
+  const { loader, libraries } = new Elf(executable, "/pause");
   if (loader !== platform.loader) throw new InputError(`/pause asks for the loader ${loader}, not ${platform.loader}`);
   const paths = new Set<string>([loader.slice(1)]);
   if (!libc.files.has(loader.slice(1))) throw new InputError(`/pause asks for ${loader}, which libc6 does not hold`);
@@ -48,7 +48,7 @@ export function librariesOf(executable: Uint8Array, platform: Platform, libc: De
       const file = libc.files.get(path);
       if (!file?.body) throw new InputError(`${by} needs ${name}, which libc6 ${LIBC6.version} does not hold`);
       paths.add(path);
-      add(needsOf(file.body, path).libraries, `/${path}`);
+      add(new Elf(file.body, path).libraries, `/${path}`);
     }
   };
   // The loader's path is a link to a library of the tuple's folder.

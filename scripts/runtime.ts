@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../package.json";
 import lock from "../package-lock.json";
+import { Elf } from "./build/elf.ts";
 import type { Platform } from "./platforms.ts";
 import { InputError, progress } from "./report.ts";
 
@@ -12,9 +13,8 @@ export const CACHE = join(import.meta.dir, "..", "node_modules", ".cache", "paus
 
 /** Whether the ELF file at `path` asks for the platform's glibc loader, in other words is the build of Bun that the image can run. */
 async function fits(path: string, platform: Platform): Promise<boolean> {
-  // PT_INTERP lies right behind the program headers, in the first page.
-  const head = Buffer.from(await Bun.file(path).slice(0, 4096).arrayBuffer());
-  return head.includes(`${platform.loader}\0`);
+  // The name of the loader lies right behind the program headers, in the first page.
+  return new Elf(await Bun.file(path).slice(0, 4096).bytes(), path).loader === platform.loader;
 }
 
 /** Checks `tarball` against the digest that package-lock.json holds for the platform's runtime package. */

@@ -19,7 +19,7 @@
  *
  * The variables of the loader (LD_*, GLIBC_TUNABLES) are read before the executable is loaded: SECURITY.md.
  */
-import { DynamicImage, type DynamicSymbol, type Relocation } from "./dynamic.ts";
+import { type DynamicSymbol, Elf, type Relocation } from "./build/elf.ts";
 import type { Platform } from "./platforms.ts";
 import { InputError } from "./report.ts";
 
@@ -71,14 +71,14 @@ function only<T>(found: readonly T[], what: string): T {
 }
 
 /** Has the loader store the address of an empty list in the executable's `environ`, which libc no longer sees. */
-function emptyList(image: DynamicImage, platform: Platform): void {
+function emptyList(image: Elf, platform: Platform): void {
   const { copy, global, relative } = RELOCATIONS[platform.architecture];
   const names = LIST.map((name) => only(named(image, name, true), `the variable ${name}`));
   const environ = only([...new Set(names.map(({ address }) => address))], "the address of environ");
   const indices = names.map(({ index }) => index);
   const uses = image.relocations.filter(({ symbol }) => indices.includes(symbol));
   const ofType = (type: number): Relocation[] => uses.filter((use) => use.type === type);
-  image.relocate(only(ofType(copy), "the copy of environ"), relative, image.start + 8n);
+  image.relocate(only(ofType(copy), "the copy of environ"), relative, image.start + 8);
   image.relocate(only(ofType(global), "the pointer to environ"), relative, environ);
   if (uses.length !== 2) throw new InputError(`cannot seal this version of Bun: environ is used ${uses.length} times`);
   // No symbol has such a name: libc, which looks for one of these, finds its own variable.
@@ -94,7 +94,7 @@ function erase(bytes: Buffer, text: Buffer, what: string): void {
 }
 
 /** The symbols called `name` that the executable has itself (`defined`) or takes from a library. */
-function named(image: DynamicImage, name: string, defined: boolean): DynamicSymbol[] {
+function named(image: Elf, name: string, defined: boolean): DynamicSymbol[] {
   return image.symbols.filter((symbol) => symbol.name === name && symbol.defined === defined);
 }
 
@@ -105,7 +105,7 @@ function named(image: DynamicImage, name: string, defined: boolean): DynamicSymb
  * looked at anew.
  */
 export function seal(bytes: Buffer, platform: Platform): void {
-  const image = new DynamicImage(bytes);
+  const image = new Elf(bytes);
   // The third way would be the kernel's.
   if (bytes.includes("self/environ"))
     throw new InputError("cannot seal this version of Bun: it reads /proc/self/environ");

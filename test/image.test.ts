@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Elf } from "../scripts/build/elf.ts";
 import { LIBC6 } from "../scripts/debian.ts";
-import { needsOf } from "../scripts/elf.ts";
 import { parseReference } from "../scripts/image-name.ts";
 import { hostPlatform } from "../scripts/platforms.ts";
 import { copyProject, image, type Outcome } from "./project.ts";
@@ -25,7 +25,7 @@ async function expectRefusal(outcome: Outcome, what: RegExp, where: string, kept
 }
 
 test("what is not an ELF file is refused", () => {
-  expect(() => needsOf(new TextEncoder().encode("#!/bin/sh\n"), "/pause")).toThrow("/pause is not a 64-bit ELF file");
+  expect(() => new Elf(new TextEncoder().encode("#!/bin/sh\n"), "/pause")).toThrow("/pause is not a 64-bit ELF file");
 });
 
 test("image names get the registry and the tag that engines give them", () => {

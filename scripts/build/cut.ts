@@ -1,0 +1,27 @@
+/** Cuts out of the compiled executable the data that nothing can ask for. Never code: what is not seen to run may run. */
+import { InputError } from "../report.ts";
+import { Elf, PT_LOAD, SHT_NOBITS } from "./elf.ts";
+import { type Hole, withoutHoles } from "./holes.ts";
+import { reduceIcu } from "./icu.ts";
+
+/** The variables that begin as zeros (.bss), which the compiler writes to the file, because its bundle comes behind them. */
+function zeros(bytes: Buffer): Hole {
+  const elf = new Elf(bytes);
+  const { type, address, size } = elf.section(".bss");
+  if (type !== SHT_NOBITS) throw new InputError("cannot cut this version of Bun: .bss is not of zeros");
+  const home = elf.segments.find(
+    (it) => it.type === PT_LOAD && address >= it.address && address + size < it.address + it.size,
+  );
+  if (!home) throw new InputError("cannot cut this version of Bun: .bss takes no bytes of the file");
+  const start = address - home.address + home.offset;
+  return { start, end: start + size, leaves: "zeros" };
+}
+
+/**
+ * The executable `bytes` without ICU's data for languages and without zeros. `bytes` is changed on the way.
+ *
+ * Throws an InputError if anything is not as in the Bun this was written for.
+ */
+export function cut(bytes: Buffer): Buffer {
+  return withoutHoles(bytes, [{ ...reduceIcu(bytes), leaves: "nothing" }, zeros(bytes)]);
+}

@@ -1,0 +1,144 @@
+/** Takes stretches of zeros out of an ELF executable, so that neither the file nor memory holds them. */
+import { InputError } from "../report.ts";
+import { Elf, HEADER_SIZES, PF_W, PT_LOAD, PT_PHDR, type Section, type Segment, SHT_NOBITS } from "./elf.ts";
+
+/** A stretch of the file that is to go. */
+export interface Hole {
+  /** Offset of its first byte. */
+  readonly start: number;
+  /** Offset behind its last byte. */
+  readonly end: number;
+  /** What is in memory there afterwards: zeros, if the segment can be written to, or nothing at all. */
+  readonly leaves: "zeros" | "nothing";
+}
+
+/** `hole` without the incomplete pages at its ends. Throws an InputError if it is not zeros of one loaded segment. */
+function wholePages(bytes: Buffer, elf: Elf, hole: Hole): Hole {
+  const { offset, address, size, alignment, flags } = elf.segmentAt(hole.start);
+  if (hole.end > offset + size) throw new InputError("what is to be cut is not in one segment");
+  if (hole.leaves === "zeros" && (flags & PF_W) === 0)
+    throw new InputError("zeros are to be cut where nothing is written");
+  if (!bytes.subarray(hole.start, hole.end).equals(Buffer.alloc(hole.end - hole.start)))
+    throw new InputError("what is to be cut is not zeros");
+  const delta = address - offset;
+  const start = Math.ceil((hole.start + delta) / alignment) * alignment - delta;
+  const end = Math.floor((hole.end + delta) / alignment) * alignment - delta;
+  if (start >= end || end >= offset + size)
+    throw new InputError("what is to be cut is less than a page or ends a segment");
+  return { ...hole, start, end };
+}
+
+/** The loaded segment `segment` in pieces: what is left of it by `holes`, which are in order. */
+function split(segment: Segment, holes: readonly Hole[]): Segment[] {
+  const pieces: Segment[] = [];
+  let rest = segment;
+  for (const { start, end, leaves } of holes) {
+    if (start < rest.offset || end > rest.offset + rest.size) continue;
+    const size = start - rest.offset;
+    const cut = end - rest.offset;
+    pieces.push({ ...rest, size, memory: leaves === "zeros" ? cut : size });
+    rest = {
+      ...rest,
+      offset: end,
+      address: rest.address + cut,
+      size: rest.size - cut,
+      memory: rest.memory - cut,
+    };
+  }
+  return [...pieces, rest];
+}
+
+/** Offset of `size` unused bytes of the first segment, between sections, at a multiple of 8. */
+function spare(bytes: Buffer, elf: Elf, size: number): number {
+  const first = elf.segmentAt(0);
+  const inFile = elf.sections.filter((it) => it.address !== 0 && it.type !== SHT_NOBITS);
+  const sorted = inFile.filter(({ offset }) => offset < first.size).sort((a, b) => a.offset - b.offset);
+  for (const [index, section] of sorted.entries()) {
+    const start = Math.ceil((section.offset + section.size) / 8) * 8;
+    const next = sorted[index + 1]?.offset ?? 0;
+    if (start + size <= next && bytes.subarray(start, next).every((byte) => byte === 0)) return start;
+  }
+  throw new InputError("the executable has no room for more program headers");
+}
+
+/** Writes `numbers` as words of 8 bytes. */
+function words(bytes: Buffer, at: number, numbers: readonly number[]): void {
+  for (const [index, number] of numbers.entries()) bytes.writeBigUInt64LE(BigInt(number), at + index * 8);
+}
+
+/**
+ * The executable `bytes`, which is changed on the way, without `holes`, of which whole pages go.
+ *
+ * Every address stays what it was; a segment with a hole becomes two, and the table of program headers moves to where
+ * it finds room. A section with a hole becomes two of the same name.
+ *
+ * Throws an InputError if a hole is not zeros inside a segment, or the file is not laid out as linkers do.
+ */
+export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
+  const elf = new Elf(bytes);
+  const whole = holes.map((hole) => wholePages(bytes, elf, hole)).sort((a, b) => a.start - b.start);
+  /** Where the byte at `offset` is in the new file; those of a hole are where the hole was. */
+  const moved = (offset: number): number => {
+    return offset - whole.reduce((sum, { start, end }) => sum + Math.max(0, Math.min(offset, end) - start), 0);
+  };
+  const sections = elf.sections;
+  const table = Number(bytes.readBigUInt64LE(40)); // e_shoff
+  if (table + sections.length * HEADER_SIZES.section !== bytes.length) {
+    throw new InputError("the section headers are not the end of the executable");
+  }
+
+  // Program headers.
+  const parts = elf.segments.flatMap((it) => (it.type === PT_LOAD ? split(it, whole) : [it]));
+  const size = parts.length * HEADER_SIZES.segment;
+  const place = spare(bytes, elf, size);
+  const before = Number(bytes.readBigUInt64LE(32)); // e_phoff
+  bytes.fill(0, before, before + elf.segments.length * HEADER_SIZES.segment);
+  for (const [index, segment] of parts.entries()) {
+    const { type, flags, alignment } = segment;
+    const own = { ...segment, offset: place, address: elf.start + place, size, memory: size };
+    const it = type === PT_PHDR ? own : segment;
+    const inHole = (at: number) => whole.some(({ start, end }) => at >= start && at < end);
+    if (
+      type !== PT_LOAD &&
+      it.size > 0 &&
+      (inHole(it.offset) || moved(it.offset) + it.size !== moved(it.offset + it.size))
+    )
+      throw new InputError("a program header is about what is to be cut");
+    const at = place + index * HEADER_SIZES.segment;
+    bytes.writeUInt32LE(type, at);
+    bytes.writeUInt32LE(flags, at + 4);
+    words(bytes, at + 8, [moved(it.offset), it.address, it.address, it.size, it.memory, alignment]);
+  }
+  words(bytes, 32, [place, moved(table)]); // e_phoff, e_shoff
+  bytes.writeUInt16LE(parts.length, 56); // e_phnum
+
+  // Section headers. What is cut off goes to the end, so that the others keep their numbers.
+  const more: Buffer[] = [];
+  const write = (header: Buffer, { address, offset, size }: Section): void =>
+    words(header, 16, [address, moved(offset), size]);
+  for (const [index, section] of sections.entries()) {
+    const at = table + index * HEADER_SIZES.section;
+    const header = bytes.subarray(at, at + HEADER_SIZES.section);
+    let rest = section;
+    let current = header;
+    for (const { start, end } of section.type === SHT_NOBITS ? [] : whole) {
+      if (start < rest.offset || start >= rest.offset + rest.size) continue;
+      const cut = end - rest.offset;
+      if (cut > rest.size) throw new InputError(`what is to be cut goes beyond ${section.name}`);
+      write(current, { ...rest, size: start - rest.offset });
+      current = Buffer.from(header);
+      more.push(current);
+      rest = { ...rest, address: rest.address + cut, offset: end, size: rest.size - cut };
+    }
+    write(current, rest);
+  }
+  bytes.writeUInt16LE(sections.length + more.length, 60); // e_shnum
+
+  const kept: Buffer[] = [];
+  let from = 0;
+  for (const { start, end } of whole) {
+    kept.push(bytes.subarray(from, start));
+    from = end;
+  }
+  return Buffer.concat([...kept, bytes.subarray(from), ...more]);
+}

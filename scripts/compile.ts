@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Glob } from "bun";
+import { ffiPlugin } from "./build/ffi.ts";
 import type { Platform } from "./platforms.ts";
 import { InputError, messageOf } from "./report.ts";
 import { runtimeFor } from "./runtime.ts";
@@ -13,7 +14,7 @@ export const ROOT = join(import.meta.dir, "..");
 
 /** What the executable depends on, relative to the project's folder. */
 const INPUTS = new Glob(
-  "{src/*.ts,scripts/{compile,dynamic,platforms,runtime,seal}.ts,package.json,package-lock.json}",
+  "{src/*.ts,scripts/{build/*,compile,dynamic,platforms,runtime,seal}.ts,package.json,package-lock.json}",
 );
 
 /** Whether `path` is missing or older than any of `inputs`. */
@@ -39,6 +40,7 @@ export async function bundle(platform: Platform, outfile: string): Promise<void>
   await Bun.build({
     entrypoints: [join(ROOT, "src", "main.ts")],
     target: "bun",
+    plugins: [ffiPlugin()],
     minify: true,
     // A constant, so that what is for the other machine is left out.
     define: { "process.arch": JSON.stringify(platform.nodeArch) },

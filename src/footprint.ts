@@ -1,6 +1,6 @@
 /** What can be given back to the kernel once JavaScript is over: nearly everything. */
 import type { Block } from "./block.ts";
-import { type Address, addressOf, libcBase, MADV_DONTNEED, pageSize, pointerAt, threadPointer } from "./libc.ts";
+import { type Address, addressOf, libraryBase, MADV_DONTNEED, pageSize, pointerAt, threadPointer } from "./libc.ts";
 import type { Call } from "./native.ts";
 
 /**
@@ -25,7 +25,7 @@ export function giveBack(block: Block): Call[] {
   const page = pageSize();
   const pageOf = (address: Address) => address - (address % page);
   const pageAfter = (address: Address) => pageOf(address + page - 1);
-  const libc = libcBase();
+  const libc = libraryBase(addressOf("exit"));
   const loader = addressOf("__libc_stack_end"); // A variable of the loader's.
   const stderr = pageOf(addressOf("stderr"));
   const start = pageOf(block.start);

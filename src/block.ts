@@ -4,7 +4,7 @@
  * Written for the interpreter and for few pages touched: a class, a typed array of its own or a TextEncoder would each
  * cost more time than all of it does. A Buffer is what Bun has ready.
  */
-import { type Address, map, memoryAt } from "./libc.ts";
+import { type Address, map, memory } from "./libc.ts";
 
 /**
  * Sizes in bytes: of the block, and of its beginning, which JavaScript writes to. The rest is a stack. JavaScriptCore
@@ -37,8 +37,7 @@ export interface Block {
 /** Makes a block. */
 export function createBlock(): Block {
   const start = map(SIZE);
-  // Each byte that is stored takes the lowest 8 bits of a number.
-  const bytes = memoryAt(start, WRITTEN);
+  const { wmemset, strcpy } = memory();
   let free = start;
 
   function reserve(size: number): Address {
@@ -47,39 +46,23 @@ export function createBlock(): Block {
     return address;
   }
 
-  // Many at a call: what is called some 30 times is compiled, which takes memory and a thread.
   function store(address: Address, values: readonly number[]): void {
-    let at = address - start;
     for (let index = 0; index < values.length; index++) {
-      const low = values[index] as number;
-      const high = low / 2 ** 32;
-      bytes[at++] = low;
-      bytes[at++] = low >>> 8;
-      bytes[at++] = low >>> 16;
-      bytes[at++] = low >>> 24;
-      bytes[at++] = high;
-      bytes[at++] = high >>> 8;
-      bytes[at++] = high >>> 16;
-      bytes[at++] = high >>> 24;
+      const value = values[index] as number;
+      wmemset(address + index * 8, value | 0, 1);
+      wmemset(address + index * 8 + 4, (value / 2 ** 32) | 0, 1);
     }
   }
 
   function place(words: readonly number[]): Address {
     const address = reserve(words.length * 4);
-    let at = address - start;
-    for (let index = 0; index < words.length; index++) {
-      const word = words[index] as number;
-      bytes[at++] = word;
-      bytes[at++] = word >>> 8;
-      bytes[at++] = word >>> 16;
-      bytes[at++] = word >>> 24;
-    }
+    for (let index = 0; index < words.length; index++) wmemset(address + index * 4, (words[index] as number) | 0, 1);
     return address;
   }
 
   function placeText(text: string): Address {
     const address = reserve(text.length + 1);
-    for (let index = 0; index < text.length; index++) bytes[address - start + index] = text.charCodeAt(index);
+    strcpy(address, text);
     return address;
   }
 

@@ -4,7 +4,7 @@
  * The values and layouts are those of Linux with glibc on x86-64 and on arm64, where they are the same
  * (asm-generic/signal.h, bits/sigaction.h, bits/types/__sigset_t.h); both machines are little-endian.
  */
-import { dlopen, read, toBuffer } from "./ffi.ts";
+import { dlopen, read } from "./ffi.ts";
 
 /** Interrupt from the keyboard: signal(7). */
 export const SIGINT = 2;
@@ -61,7 +61,9 @@ const bindLoop = () =>
     readlink: { args: ["cstring", "u64", "u64"], returns: "i64" },
     sigaction: { args: ["i32", "u64", "u64"], returns: "i32" },
     sigprocmask: { args: ["i32", "u64", "u64"], returns: "i32" },
+    strcpy: { args: ["u64", "cstring"], returns: "ptr" },
     waitpid: { args: ["i32", "u64", "i32"], returns: "i32" },
+    wmemset: { args: ["u64", "i32", "u64"], returns: "ptr" },
   }).symbols;
 
 let loop: ReturnType<typeof bindLoop>;
@@ -201,9 +203,12 @@ export function map(size: number): Address {
   return Number(loop.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
 }
 
-/** The `size` bytes at `address`, to write to. */
-export function memoryAt(address: Address, size: number): Uint8Array {
-  return toBuffer(address, 0, size);
+/**
+ * What writes to memory: `wmemset(address, word, count)` stores words of 4 bytes, wmemset(3), and `strcpy(address, text)` a
+ * text and a NUL, strcpy(3). As they are: a function around them would be called often enough to be compiled.
+ */
+export function memory(): Pick<ReturnType<typeof bindLoop>, "wmemset" | "strcpy"> {
+  return loop;
 }
 
 /** The word of 4 bytes that is stored at `address`. */

@@ -2,4 +2,4 @@
  * `bun:ffi`, as far as it is used here. The build hands over another file in place of this one, which does not load the
  * module's JavaScript: scripts/build/ffi.ts.
  */
-export { dlopen, read, toBuffer } from "bun:ffi";
+export { dlopen, read } from "bun:ffi";

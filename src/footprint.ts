@@ -23,7 +23,8 @@ const STACK = 512 * 1024;
  */
 export function giveBack(block: Block): Call[] {
   const page = pageSize();
-  const pageOf = (address: Address) => address - (address % page);
+  // By the lowest bits: a remainder of numbers this large is a call of fmod(3), the only one into libm.
+  const pageOf = (address: Address) => address - (address & (page - 1));
   const pageAfter = (address: Address) => pageOf(address + page - 1);
   const libc = libraryBase(addressOf("exit"));
   const loader = addressOf("__libc_stack_end"); // A variable of the loader's.
@@ -31,7 +32,8 @@ export function giveBack(block: Block): Call[] {
   const start = pageOf(block.start);
   const end = pageAfter(block.end);
   // The loader puts the thread's storage below libc, or into a gap above it, where nothing is unmapped.
-  const thread = Math.min(threadPointer(), libc);
+  const pointer = threadPointer();
+  const thread = pointer < libc ? pointer : libc;
   const storageStart = pageOf(thread - THREAD_STORAGE);
   const storageEnd = pageAfter(thread + THREAD_STORAGE);
   if (!(stderr + page < start && end < storageStart && libc < loader)) return [];

@@ -10,7 +10,7 @@ import type { BunPlugin } from "bun";
 import { InputError } from "../report.ts";
 
 /** What src/ffi.ts exports: functions, but for `read`, which is an object of functions. */
-export const USED = { dlopen: "function", read: "object", toBuffer: "function" } as const;
+export const USED = { dlopen: "function", read: "object" } as const;
 
 /**
  * The source that stands in for src/ffi.ts.

@@ -4,6 +4,7 @@ import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/
 import { dirname, join, relative } from "node:path";
 import { Glob } from "bun";
 import { cut } from "./build/cut.ts";
+import { ffiPlugin } from "./build/ffi.ts";
 import type { Platform } from "./platforms.ts";
 import { InputError, messageOf } from "./report.ts";
 import { runtimeFor } from "./runtime.ts";
@@ -50,6 +51,7 @@ export async function bundle(platform: Platform, outfile: string, entry: string 
   await Bun.build({
     entrypoints: [entry],
     target: "bun",
+    plugins: [ffiPlugin()],
     minify: true,
     // A constant, so that what is for the other machine is left out.
     define: { "process.arch": JSON.stringify(platform.nodeArch) },

@@ -1,13 +1,14 @@
 /**
  * The memory that stays when JavaScript's is given back.
  *
- * Written for the interpreter: a class, a DataView or a TextEncoder would each cost more time than all of it does.
+ * Written for the interpreter and for few pages touched: a class, a typed array of its own or a TextEncoder would each
+ * cost more time than all of it does. A Buffer is what Bun has ready.
  */
-import { type Address, map, memoryAt } from "./libc.ts";
+import { type Address, map, memory } from "./libc.ts";
 
 /**
- * Sizes in bytes: of the block, and of its beginning, which JavaScript writes to. The rest is a stack. The engine counts
- * what it can write to as its own, and where memory is short it would start its garbage collector over it.
+ * Sizes in bytes: of the block, and of its beginning, which JavaScript writes to. The rest is a stack. JavaScriptCore
+ * counts what it can write to as its own, and where memory is short it would start its garbage collector over it.
  */
 const SIZE = 128 * 1024;
 const WRITTEN = process.arch === "arm64" ? 48 * 1024 : 16 * 1024;
@@ -25,10 +26,10 @@ export interface Block {
   readonly stack: { readonly start: Address; readonly size: number };
   /** Hands out `size` bytes of zeros at a multiple of 16, as stacks and vector registers need. */
   reserve(size: number): Address;
-  /** Stores an address or another number below 2^53 in 8 bytes at `address`. */
-  store(address: Address, value: number): void;
-  /** Copies whole words of 4 bytes into the block. */
-  place(words: ArrayLike<number>): Address;
+  /** Stores addresses or other numbers below 2^53 in 8 bytes each from `address` on. */
+  store(address: Address, values: readonly number[]): void;
+  /** Copies words of 4 bytes into the block. */
+  place(words: readonly number[]): Address;
   /** Copies `text`, which must be ASCII, and a NUL into the block. */
   placeText(text: string): Address;
 }
@@ -36,9 +37,7 @@ export interface Block {
 /** Makes a block. */
 export function createBlock(): Block {
   const start = map(SIZE);
-  const memory = memoryAt(start, WRITTEN);
-  const bytes = new Uint8Array(memory);
-  const words = new Uint32Array(memory);
+  const { wmemset, strcpy } = memory();
   let free = start;
 
   function reserve(size: number): Address {
@@ -47,21 +46,23 @@ export function createBlock(): Block {
     return address;
   }
 
-  function store(address: Address, value: number): void {
-    const index = (address - start) / 4;
-    words[index] = value; // The low word: storing to a Uint32Array keeps a number's lowest 32 bits.
-    words[index + 1] = value / 2 ** 32;
+  function store(address: Address, values: readonly number[]): void {
+    for (let index = 0; index < values.length; index++) {
+      const value = values[index] as number;
+      wmemset(address + index * 8, value | 0, 1);
+      wmemset(address + index * 8 + 4, (value / 2 ** 32) | 0, 1);
+    }
   }
 
-  function place(source: ArrayLike<number>): Address {
-    const address = reserve(source.length * 4);
-    words.set(source, (address - start) / 4);
+  function place(words: readonly number[]): Address {
+    const address = reserve(words.length * 4);
+    for (let index = 0; index < words.length; index++) wmemset(address + index * 4, (words[index] as number) | 0, 1);
     return address;
   }
 
   function placeText(text: string): Address {
     const address = reserve(text.length + 1);
-    for (let index = 0; index < text.length; index++) bytes[address - start + index] = text.charCodeAt(index);
+    strcpy(address, text);
     return address;
   }
 

@@ -1,5 +1,6 @@
 /** Closes what the runtime holds open for an event loop that will not run. */
-import { close, linkEndsIn } from "./libc.ts";
+import type { Block } from "./block.ts";
+import { byteAt, close, linkOf } from "./libc.ts";
 
 /**
  * The runtime opens four descriptors while it starts, each with the lowest number that is free: its epoll instance, the
@@ -9,11 +10,23 @@ import { close, linkEndsIn } from "./libc.ts";
 const FIRST = 3;
 const LAST = 6;
 
+/** The last of them is the statistics, whose link ends in this. */
+const STATISTICS = "/statm";
+/** Bytes of its link, which is "/proc/PID/statm". */
+const LINK = 64;
+
 /**
  * Closes the runtime's descriptors if they are the only ones. What was inherited must stay open, as it does in any C
  * program: then the numbers of the four are others, and all are left alone.
+ *
+ * @param memory to read a link into
  */
-export function closeRuntimeDescriptors(): void {
-  const alone = linkEndsIn(LAST, "/statm");
-  for (let fd = FIRST; alone && fd <= LAST; fd++) close(fd);
+export function closeRuntimeDescriptors(memory: Block): void {
+  const link = memory.reserve(LINK);
+  let at = link + linkOf(LAST, link, LINK);
+  for (let index = STATISTICS.length - 1; index >= 0; index--) {
+    at--;
+    if (at < link || byteAt(at) !== STATISTICS.charCodeAt(index)) return;
+  }
+  for (let fd = FIRST; fd <= LAST; fd++) close(fd);
 }

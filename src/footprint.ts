@@ -1,6 +1,6 @@
 /** What can be given back to the kernel once JavaScript is over: nearly everything. */
 import type { Block } from "./block.ts";
-import { type Address, addressOf, libcBase, MADV_DONTNEED, pageSize, pointerAt, threadPointer } from "./libc.ts";
+import { type Address, addressOf, libraryBase, MADV_DONTNEED, pageSize, pointerAt, threadPointer } from "./libc.ts";
 import type { Call } from "./native.ts";
 
 /**
@@ -23,15 +23,17 @@ const STACK = 512 * 1024;
  */
 export function giveBack(block: Block): Call[] {
   const page = pageSize();
-  const pageOf = (address: Address) => address - (address % page);
+  // By the lowest bits: a remainder of numbers this large is a call of fmod(3), the only one into libm.
+  const pageOf = (address: Address) => address - (address & (page - 1));
   const pageAfter = (address: Address) => pageOf(address + page - 1);
-  const libc = libcBase();
+  const libc = libraryBase(addressOf("exit"));
   const loader = addressOf("__libc_stack_end"); // A variable of the loader's.
   const stderr = pageOf(addressOf("stderr"));
   const start = pageOf(block.start);
   const end = pageAfter(block.end);
   // The loader puts the thread's storage below libc, or into a gap above it, where nothing is unmapped.
-  const thread = Math.min(threadPointer(), libc);
+  const pointer = threadPointer();
+  const thread = pointer < libc ? pointer : libc;
   const storageStart = pageOf(thread - THREAD_STORAGE);
   const storageEnd = pageAfter(thread + THREAD_STORAGE);
   if (!(stderr + page < start && end < storageStart && libc < loader)) return [];

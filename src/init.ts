@@ -3,30 +3,34 @@ import { type Block, createBlock } from "./block.ts";
 import { closeRuntimeDescriptors } from "./descriptors.ts";
 import { giveBack } from "./footprint.ts";
 import {
+  ACTION,
+  type Address,
   addressOf,
   atExit,
+  bind,
   exitNow,
   getpid,
-  isDefault,
   isFiltered,
   onExit,
-  raise,
+  pointerAt,
+  raiseAndSuspend,
   reapAll,
   SA_NOCLDSTOP,
   SA_NOCLDWAIT,
   SA_RESETHAND,
+  SIG_DFL,
   SIGCHLD,
   SIGINT,
+  SIGNAL_SET,
   SIGTERM,
-  type SignalSet,
   STDERR,
   sigaction,
-  sigsuspend,
+  wordAt,
   write,
 } from "./libc.ts";
 import { lock } from "./lock.ts";
 import { type Call, leave } from "./native.ts";
-import { HANDLED, holdSignals } from "./signals.ts";
+import { HANDLED, handle, holdSignals } from "./signals.ts";
 
 const TERMINATED = "Error: infinite loop terminated\n";
 
@@ -44,15 +48,17 @@ function sigdown(block: Block): void {
  * Whether the kernel lets this process wait: a SIGCHLD of its own must reach the handler, which is installed for one
  * call only. Where a filter refuses sigsuspend(2) the loop would otherwise spin for ever; without a filter nothing can.
  *
- * @param inherited the mask as inherited: nothing else is let in here that was blocked, nor INT and TERM
+ * @param inherited where the mask as inherited is: nothing else is let in here that was blocked, nor INT and TERM
  */
-function canWait(inherited: SignalSet): boolean {
+function canWait(block: Block, inherited: Address): boolean {
   if (!isFiltered()) return true;
-  const trial = new Uint32Array(inherited);
-  trial[0] = ((inherited[0] as number) | (HANDLED[0] as number)) & ~(1 << (SIGCHLD - 1));
-  raise(SIGCHLD);
-  sigsuspend(trial);
-  return isDefault(SIGCHLD);
+  const trial = block.reserve(SIGNAL_SET);
+  block.store(trial, [((wordAt(inherited) | HANDLED) & ~(1 << (SIGCHLD - 1))) >>> 0]);
+  block.store(trial + 4, [wordAt(inherited + 4)]);
+  raiseAndSuspend(SIGCHLD, trial);
+  const now = block.reserve(ACTION);
+  sigaction(SIGCHLD, 0, now);
+  return pointerAt(now) === SIG_DFL;
 }
 
 /**
@@ -66,34 +72,34 @@ function canWait(inherited: SignalSet): boolean {
  *   SIGCHLD is refused, 42 when the wait is refused or ends
  */
 export function init(): never {
-  const inherited = holdSignals();
+  bind();
+  const block = createBlock();
+  const inherited = holdSignals(block);
   if (getpid() !== 1) write(STDERR, "Warning: pause should be the first process\n");
 
-  const block = createBlock();
   sigdown(block);
   const exit = addressOf("exit");
-  if (sigaction(SIGINT, exit, HANDLED) < 0) exitNow(1);
-  if (sigaction(SIGTERM, exit, HANDLED) < 0) exitNow(2);
+  if (handle(block, SIGINT, exit) < 0) exitNow(1);
+  if (handle(block, SIGTERM, exit) < 0) exitNow(2);
   // abs(3) takes a number and does nothing with it but return.
   const nothing = addressOf("abs");
-  if (sigaction(SIGCHLD, nothing, HANDLED, SA_NOCLDSTOP | SA_RESETHAND) < 0) exitNow(3);
-  if (!canWait(inherited)) {
+  if (handle(block, SIGCHLD, nothing, SA_NOCLDSTOP | SA_RESETHAND) < 0) exitNow(3);
+  if (!canWait(block, inherited)) {
     write(STDERR, TERMINATED);
     exitNow(42);
   }
   // From here on the kernel reaps whatever dies; what has died before is reaped here.
-  if (sigaction(SIGCHLD, nothing, HANDLED, SA_NOCLDSTOP | SA_NOCLDWAIT) < 0) exitNow(3);
+  if (handle(block, SIGCHLD, nothing, SA_NOCLDSTOP | SA_NOCLDWAIT) < 0) exitNow(3);
   reapAll();
 
-  const mask = block.place(inherited);
   const forEver = block.place([~0, ~0]);
-  const wait: Call = [addressOf("lfind"), mask, 0, forEver, 0, addressOf("sigsuspend")];
+  const wait: Call = [addressOf("lfind"), inherited, 0, forEver, 0, addressOf("sigsuspend")];
   const terminated: Call = [addressOf("write"), STDERR, block.placeText(TERMINATED), TERMINATED.length];
   const end: Call[] = [terminated, [addressOf("_exit"), 42]];
   const unneeded = giveBack(block);
 
-  closeRuntimeDescriptors();
-  const refused = lock();
+  closeRuntimeDescriptors(block);
+  const refused = lock(block);
   if (refused) write(STDERR, `Warning: running unlocked: the kernel refused ${refused}\n`);
   leave(block, unneeded, wait, end);
 }

@@ -4,7 +4,7 @@
  * The values and layouts are those of Linux with glibc on x86-64 and on arm64, where they are the same
  * (asm-generic/signal.h, bits/sigaction.h, bits/types/__sigset_t.h); both machines are little-endian.
  */
-import { dlopen, ptr, read, toArrayBuffer } from "./ffi.ts";
+import { dlopen, read } from "./ffi.ts";
 
 /** Interrupt from the keyboard: signal(7). */
 export const SIGINT = 2;
@@ -38,110 +38,96 @@ export type Address = number;
 /** glibc, by the name under which the runtime has loaded it already. */
 const LIBC = "libc.so.6";
 
+/** What every start needs: to look around, to say something and to end. */
 const { symbols } = dlopen(LIBC, {
-  __cxa_atexit: { args: ["u64", "u64", "ptr"], returns: "i32" },
   _exit: { args: ["i32"], returns: "void" },
-  close: { args: ["i32"], returns: "i32" },
-  dlopen: { args: ["cstring", "i32"], returns: "ptr" },
   dlsym: { args: ["ptr", "cstring"], returns: "ptr" },
-  exit: { args: ["i32"], returns: "void" },
-  getcontext: { args: ["u64"], returns: "i32" },
-  getpagesize: { args: [], returns: "i32" },
-  getpid: { args: [], returns: "i32" },
-  makecontext: { args: ["u64", "u64", "i32", "u64", "u64", "u64", "u64", "u64"], returns: "void" },
-  mmap: { args: ["u64", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
-  on_exit: { args: ["u64", "u64"], returns: "i32" },
-  prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
-  pthread_self: { args: [], returns: "ptr" },
-  raise: { args: ["i32"], returns: "i32" },
-  readlink: { args: ["cstring", "ptr", "i32"], returns: "i32" },
-  sigaction: { args: ["i32", "ptr", "ptr"], returns: "i32" },
-  sigprocmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
-  sigsuspend: { args: ["ptr"], returns: "i32" },
-  waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
   write: { args: ["i32", "cstring", "u64"], returns: "i64" },
 });
 
-/**
- * A `sigset_t`: 128 bytes, signal `n` is bit `n - 1`, counted from the lowest bit of the first word.
- * The kernel reads the first 8 bytes.
- */
-export type SignalSet = Uint32Array<ArrayBuffer>;
+/** What the init loop needs as well. */
+const bindLoop = () =>
+  dlopen(LIBC, {
+    __cxa_atexit: { args: ["u64", "u64", "u64"], returns: "i32" },
+    close: { args: ["i32"], returns: "i32" },
+    exit: { args: ["i32"], returns: "void" },
+    getcontext: { args: ["u64"], returns: "i32" },
+    getpid: { args: [], returns: "i32" },
+    makecontext: { args: ["u64", "u64", "i32", "u64", "u64", "u64", "u64", "u64"], returns: "void" },
+    mmap: { args: ["u64", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
+    on_exit: { args: ["u64", "u64"], returns: "i32" },
+    prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
+    pthread_self: { args: [], returns: "ptr" },
+    readlink: { args: ["cstring", "u64", "u64"], returns: "i64" },
+    sigaction: { args: ["i32", "u64", "u64"], returns: "i32" },
+    sigprocmask: { args: ["i32", "u64", "u64"], returns: "i32" },
+    strcpy: { args: ["u64", "cstring"], returns: "ptr" },
+    waitpid: { args: ["i32", "u64", "i32"], returns: "i32" },
+    wmemset: { args: ["u64", "i32", "u64"], returns: "ptr" },
+  }).symbols;
 
-/** Makes a `sigset_t` that holds `signals` (1 to 64) and no other: sigemptyset(3), sigaddset(3). */
-export function signalSet(...signals: readonly number[]): SignalSet {
-  const set = new Uint32Array(32);
-  for (const signal of signals) {
-    const bit = signal - 1;
-    set[bit >> 5] = (set[bit >> 5] ?? 0) | (1 << (bit & 31));
-  }
-  return set;
+let loop: ReturnType<typeof bindLoop>;
+
+/**
+ * Binds what the init loop needs, which comes before all that follows here. Each function that is bound is compiled,
+ * whether it is called or not: printing the version should not wait for it.
+ */
+export function bind(): void {
+  loop = bindLoop();
 }
 
+/** Bytes of a `sigset_t`: signal `n` is bit `n - 1`, counted from the lowest bit of the first. The kernel reads the first 8. */
+export const SIGNAL_SET = 128;
+
 /**
- * Blocks the signals of `set` in this thread and returns the mask as it was: sigprocmask(2).
+ * Blocks the signals of the `sigset_t` at `set` in this thread and stores the mask as it was at `before`: sigprocmask(2).
  * It cannot fail: `SIG_BLOCK` is valid and both sets are memory of ours.
  */
-export function block(set: SignalSet): SignalSet {
-  const before = signalSet();
-  symbols.sigprocmask(SIG_BLOCK, set, before);
-  return before;
+export function block(set: Address, before: Address): void {
+  loop.sigprocmask(SIG_BLOCK, set, before);
 }
 
 /**
- * Sets what `signal` does: sigaction(2).
- *
- * `struct sigaction` is 152 bytes: `sa_handler` at 0 (8 bytes), `sa_mask` at 8 (128), `sa_flags` at 136 (4),
+ * Bytes of a `struct sigaction`: `sa_handler` at 0 (8 bytes), `sa_mask` at 8 (128), `sa_flags` at 136 (4),
  * `sa_restorer` at 144 (8, set by libc itself).
- *
- * @param handler address of a function that takes an `int`, or `SIG_DFL`
- * @param mask signals that wait while the handler runs
- * @param flags `SA_*`
- * @returns 0, or -1 when the kernel refused
  */
-export function sigaction(signal: number, handler: Address, mask?: SignalSet, flags = 0): number {
-  const action = new Uint32Array(38);
-  action[0] = handler; // The low word: storing to a Uint32Array keeps a number's lowest 32 bits.
-  action[1] = handler / 2 ** 32;
-  if (mask) action.set(mask, 2);
-  action[34] = flags;
-  return symbols.sigaction(signal, action, null);
-}
+export const ACTION = 152;
 
-/** Whether `signal` has the default action now: sigaction(2) without a new one, whose answer has `sa_handler` at 0. */
-export function isDefault(signal: number): boolean {
-  const action = new Uint32Array(38);
-  symbols.sigaction(signal, null, action);
-  return action[0] === SIG_DFL && action[1] === SIG_DFL;
+/**
+ * Sets what `signal` does to the `struct sigaction` at `action`, if that is not 0, and stores what it did at `before`,
+ * if that is not 0: sigaction(2). Returns 0, or -1 when the kernel refused.
+ */
+export function sigaction(signal: number, action: Address, before: Address = 0): number {
+  return loop.sigaction(signal, action, before);
 }
 
 /**
- * Sleeps with `mask` as the blocked signals until a handler has run, then puts the mask back: sigsuspend(2).
- *
- * This is `pause(2)` with the mask swapped atomically. With pause itself a signal could come between unblocking
- * and sleeping, and its handler would be over before the sleep began.
+ * Sends `signal`, which is blocked, to this thread, and sleeps with the `sigset_t` at `mask` as the blocked signals until a
+ * handler has run: raise(3), sigsuspend(2).
  */
-export function sigsuspend(mask: SignalSet): void {
-  symbols.sigsuspend(mask);
-}
-
-/** Sends `signal` to this thread: raise(3). If it is blocked it waits. */
-export function raise(signal: number): void {
-  symbols.raise(signal);
+export function raiseAndSuspend(signal: number, mask: Address): void {
+  // Bound here: where no filter judges system calls nothing comes here.
+  const { symbols: trial } = dlopen(LIBC, {
+    raise: { args: ["i32"], returns: "i32" },
+    sigsuspend: { args: ["u64"], returns: "i32" },
+  });
+  trial.raise(signal);
+  trial.sigsuspend(mask);
 }
 
 /**
  * Reaps children that have died until none is left: waitpid(2) with -1, no status, `WNOHANG`.
- * The loop calls C directly: a JavaScript function in between would be hot enough after 30 rounds for the engine to
+ * The loop calls C directly: a JavaScript function in between would be hot enough after 30 rounds for JavaScriptCore to
  * start compiler threads.
  */
 export function reapAll(): void {
-  while (symbols.waitpid(-1, null, WNOHANG) > 0);
+  const { waitpid } = loop;
+  while (waitpid(-1, 0, WNOHANG) > 0);
 }
 
 /** This process's ID in its own PID namespace: getpid(2). */
 export function getpid(): number {
-  return symbols.getpid();
+  return loop.getpid();
 }
 
 /**
@@ -163,18 +149,18 @@ export function exitNow(code: number): never {
  * functions registered with onExit and atExit, the last one first.
  */
 export function exit(code: number): never {
-  symbols.exit(code);
+  loop.exit(code);
   throw new Error("unreachable: exit(3) does not return");
 }
 
 /** Has exit(3) call `f(status, argument)`: on_exit(3). It cannot fail before all 32 static places are taken. */
 export function onExit(f: Address, argument: Address): void {
-  symbols.on_exit(f, argument);
+  loop.on_exit(f, argument);
 }
 
 /** Has exit(3) call `f(argument, status)`: __cxa_atexit of the Linux Standard Base. It cannot fail before all 32 static places are taken. */
 export function atExit(f: Address, argument: Address): void {
-  symbols.__cxa_atexit(f, argument, null);
+  loop.__cxa_atexit(f, argument, 0);
 }
 
 /** The address of libc's function or variable `name`: dlsym(3). 0 if there is none. */
@@ -183,21 +169,28 @@ export function addressOf(name: string): Address {
 }
 
 /**
- * Where libc begins in memory: dlopen(3) with RTLD_NOLOAD (4) and RTLD_LAZY (1), whose handle is a `struct link_map` with
- * `l_addr` at 0 (link.h).
+ * Where the library begins in memory that `address` lies in: of all that the loader has loaded, what begins last before
+ * it. `_r_debug` is its `struct r_debug`, with the first `struct link_map` at 8; each has `l_addr`, where it begins, at 0
+ * and the next one at 24 (link.h).
  */
-export function libcBase(): Address {
-  return pointerAt(Number(symbols.dlopen(LIBC, 5)));
+export function libraryBase(address: Address): Address {
+  let base = 0;
+  for (let map: Address = read.ptr(addressOf("_r_debug") + 8); map !== 0; map = read.ptr(map + 24)) {
+    const start = read.ptr(map);
+    if (start <= address && start > base) base = start;
+  }
+  return base;
 }
 
 /** Where this thread's control block lies, which is in the middle of its thread-local storage: pthread_self(3). */
 export function threadPointer(): Address {
-  return Number(symbols.pthread_self());
+  return Number(loop.pthread_self());
 }
 
 /** The size of a page in bytes: 4,096 on x86-64; on arm64 that, 16,384 or 65,536, see getpagesize(2). */
 export function pageSize(): number {
-  return process.arch === "arm64" ? symbols.getpagesize() : 4096;
+  if (process.arch !== "arm64") return 4096;
+  return dlopen(LIBC, { getpagesize: { args: [], returns: "i32" } }).symbols.getpagesize();
 }
 
 /** mmap(2): readable and writable (bits/mman-linux.h). */
@@ -207,17 +200,20 @@ const MAP_PRIVATE_ANONYMOUS = 0x22;
 
 /** Maps `size` bytes of zeros, which are not JavaScript's: mmap(2). */
 export function map(size: number): Address {
-  return Number(symbols.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
+  return Number(loop.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
 }
 
-/** The `size` bytes at `address`, to read and write. */
-export function memoryAt(address: Address, size: number): ArrayBuffer {
-  return toArrayBuffer(address, 0, size);
+/**
+ * What writes to memory: `wmemset(address, word, count)` stores words of 4 bytes, wmemset(3), and `strcpy(address, text)` a
+ * text and a NUL, strcpy(3). As they are: a function around them would be called often enough to be compiled.
+ */
+export function memory(): Pick<ReturnType<typeof bindLoop>, "wmemset" | "strcpy"> {
+  return loop;
 }
 
-/** The address of `data`, which stays its address for as long as something in JavaScript refers to it. */
-export function pointerTo(data: NodeJS.TypedArray): Address {
-  return ptr(data);
+/** The word of 4 bytes that is stored at `address`. */
+export function wordAt(address: Address): number {
+  return read.u32(address);
 }
 
 /** The address that is stored at `address`. */
@@ -227,7 +223,8 @@ export function pointerAt(address: Address): Address {
 
 /**
  * How many arguments there are, the program's own name included: `argc` lies where the stack began when the kernel
- * handed it over (System V ABI), which the loader keeps. The runtime's own list takes longer to make.
+ * handed it over (System V ABI), which the loader keeps. Of the executable alone: under a `bun` of its own they are Bun's arguments and then ours. Bun's
+ * list takes longer to make.
  */
 export function argumentCount(): number {
   return read.i32(pointerAt(addressOf("__libc_stack_end")));
@@ -243,21 +240,25 @@ export function isSingleThreaded(flag: Address): boolean {
 
 /** Closes a descriptor: close(2). */
 export function close(fd: number): void {
-  symbols.close(fd);
+  loop.close(fd);
 }
 
-/** Whether what `/proc/self/fd` says of a descriptor has at most 64 bytes and ends in `end`, which must be ASCII: readlink(2). False if it is not open. */
-export function linkEndsIn(fd: number, end: string): boolean {
-  const bytes = new Uint8Array(64);
-  const start = symbols.readlink(`/proc/self/fd/${fd}`, bytes, bytes.length) - end.length;
-  let index = end.length - 1;
-  while (index >= 0 && bytes[start + index] === end.charCodeAt(index)) index--;
-  return index < 0;
+/**
+ * Stores what `/proc/self/fd` says of the descriptor `fd` at `address`, `size` bytes at most and without a NUL: readlink(2).
+ * Returns how many bytes it is, or -1 if `fd` is not open.
+ */
+export function linkOf(fd: number, address: Address, size: number): number {
+  return Number(loop.readlink(`/proc/self/fd/${fd}`, address, size));
+}
+
+/** The byte at `address`. */
+export function byteAt(address: Address): number {
+  return read.u8(address);
 }
 
 /** Sets a property of this process: prctl(2) with two arguments and zeros. Returns 0, or -1 when it is refused. */
 export function prctl(option: number, value: number, address: Address = 0): number {
-  return symbols.prctl(option, value, address, 0, 0);
+  return loop.prctl(option, value, address, 0, 0);
 }
 
 /** PR_GET_SECCOMP of prctl(2): linux/prctl.h. */
@@ -270,10 +271,10 @@ export function isFiltered(): boolean {
 
 /** Fills in the `ucontext_t` at `context` with the present state of this thread: getcontext(3). */
 export function getcontext(context: Address): void {
-  symbols.getcontext(context);
+  loop.getcontext(context);
 }
 
 /** Makes the `ucontext_t` at `context`, whose stack and link are set, call `f` with five arguments: makecontext(3). */
 export function makecontext(context: Address, f: Address, a = 0, b = 0, c = 0, d = 0, e = 0): void {
-  symbols.makecontext(context, f, 5, a, b, c, d, e);
+  loop.makecontext(context, f, 5, a, b, c, d, e);
 }

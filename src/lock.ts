@@ -1,5 +1,6 @@
 /** Locks the process: from then on it can wait, give memory back, write to standard error and end, and nothing else. */
-import { pointerTo, prctl } from "./libc.ts";
+import type { Block } from "./block.ts";
+import { prctl } from "./libc.ts";
 
 // prctl(2): linux/prctl.h, linux/seccomp.h.
 const PR_SET_DUMPABLE = 4;
@@ -26,13 +27,13 @@ const REFUSE = 0x00050001;
  *
  * Each `struct sock_filter` is 8 bytes: the instruction (2), how many to skip if true (1) and if false (1), a value (4).
  */
-function filter(): Uint32Array {
+function filter(): readonly number[] {
   const [machine, sigsuspend, sigreturn, sigprocmask, munmap, madvise, exit, write] =
     process.arch === "arm64"
       ? ([0xc00000b7, 133, 139, 135, 215, 233, 94, 64] as const)
       : ([0xc000003e, 130, 15, 14, 11, 28, 231, 1] as const);
   // biome-ignore format: an instruction a line
-  return new Uint32Array([
+  return [
     LOAD, ARCHITECTURE,
     JUMP_IF_EQUAL | (11 << 24), machine,
     LOAD, NUMBER,
@@ -47,22 +48,23 @@ function filter(): Uint32Array {
     JUMP_IF_EQUAL | (1 << 24), 2,
     RETURN, ALLOW,
     RETURN, REFUSE,
-  ]);
+  ];
 }
 
 /**
  * No new privileges, not dumpable (no other process without CAP_SYS_PTRACE may trace it or open its memory and
  * descriptors), and the filter. None of it can be undone.
  *
+ * @param memory to lay the filter out in
  * @returns what the kernel refused, the name of the first such measure; undefined when all are in force
  */
-export function lock(): string | undefined {
+export function lock(memory: Block): string | undefined {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1) !== 0) return "no_new_privs";
   if (prctl(PR_SET_DUMPABLE, 0) !== 0) return "dumpable";
   const instructions = filter();
-  const address = pointerTo(instructions);
   // struct sock_fprog: the number of instructions (2 bytes) at 0, their address (8) at 8.
-  const program = new Uint32Array([instructions.length / 2, 0, address, address / 2 ** 32]);
-  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, pointerTo(program)) !== 0) return "seccomp";
+  const program = memory.reserve(16);
+  memory.store(program, [instructions.length / 2, memory.place(instructions)]);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program) !== 0) return "seccomp";
   return undefined;
 }

@@ -12,7 +12,7 @@ export type Call = readonly [f: Address, a?: Address, b?: Address, c?: Address, 
 
 /**
  * Bytes of a `ucontext_t` (sys/ucontext.h), rounded up: 968 on x86-64, 4,560 on arm64. On both `uc_link` is at 8,
- * `uc_stack.ss_sp` at 16 and `uc_stack.ss_size` at 32.
+ * and `uc_stack` follows: `ss_sp` at 16, `ss_flags` at 24, `ss_size` at 32.
  */
 const CONTEXT_SIZE = process.arch === "arm64" ? 4608 : 1024;
 
@@ -23,9 +23,8 @@ const SMALL_STACK = 512;
 function contextOf(block: Block, call: Call, stack: Address, size: number, next: Address): Address {
   const context = block.reserve(CONTEXT_SIZE);
   getcontext(context);
-  block.store(context + 8, next);
-  block.store(context + 16, stack);
-  block.store(context + 32, size);
+  // uc_link, ss_sp, ss_flags, ss_size.
+  block.store(context + 8, [next, stack, 0, size]);
   makecontext(context, call[0], call[1], call[2], call[3], call[4], call[5]);
   return context;
 }

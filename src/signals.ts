@@ -1,16 +1,34 @@
-/** The signals of the contract, and the moment from which they are held back. */
-import { block, SIGCHLD, SIGINT, SIGTERM, type SignalSet, signalSet } from "./libc.ts";
+/** The signals of the contract: from which moment they are held back, and what they do. */
+import type { Block } from "./block.ts";
+import { ACTION, type Address, block, SIGCHLD, SIGINT, SIGNAL_SET, SIGTERM, sigaction } from "./libc.ts";
 
-/** The signals that have a handler. Each is blocked but for the wait and while any of the handlers runs. */
-export const HANDLED: SignalSet = signalSet(SIGINT, SIGTERM, SIGCHLD);
+/** The signals that have a handler, as the first 4 bytes of a `sigset_t`. Each is blocked but for the wait and while any of the handlers runs. */
+export const HANDLED = (1 << (SIGINT - 1)) | (1 << (SIGTERM - 1)) | (1 << (SIGCHLD - 1));
 
 /**
  * Blocks SIGINT, SIGTERM and SIGCHLD, which then wait for the init loop (a blocked signal is kept even for PID 1).
  *
  * All others are as they were inherited: the runtime is sealed off from them (scripts/seal.ts).
  *
- * @returns the mask as inherited, which is the one to sleep with
+ * @returns where the mask as inherited is, which is the one to sleep with
  */
-export function holdSignals(): SignalSet {
-  return block(HANDLED);
+export function holdSignals(memory: Block): Address {
+  const handled = memory.reserve(SIGNAL_SET);
+  memory.store(handled, [HANDLED]);
+  const inherited = memory.reserve(SIGNAL_SET);
+  block(handled, inherited);
+  return inherited;
+}
+
+/**
+ * Has `signal` call the function at `handler`, with all the handled signals blocked: sigaction(2).
+ *
+ * @param flags `SA_*`
+ * @returns 0, or -1 when the kernel refused
+ */
+export function handle(memory: Block, signal: number, handler: Address, flags = 0): number {
+  const action = memory.reserve(ACTION);
+  memory.store(action, [handler, HANDLED]);
+  memory.store(action + 136, [flags]);
+  return sigaction(signal, action);
 }

@@ -4,7 +4,8 @@
  * numbers of the calls that did anything but fail with EPERM.
  */
 import { dlopen, read } from "bun:ffi";
-import { exitNow, STDERR, write } from "../src/libc.ts";
+import { createBlock } from "../src/block.ts";
+import { bind, exitNow, STDERR, write } from "../src/libc.ts";
 import { lock } from "../src/lock.ts";
 
 const EPERM = 1;
@@ -23,7 +24,8 @@ const errno = Number(libc.__errno_location());
 const deadly = process.arch === "arm64" ? [94, 139, 133] : [231, 15, 130, 335, 336];
 
 let done = "";
-const refused = lock();
+bind();
+const refused = lock(createBlock());
 for (let call = first; call < end; call++) {
   if (deadly.includes(call)) continue;
   const result = libc.syscall(call, 0, 0, 0, 0, 0);

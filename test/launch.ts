@@ -7,7 +7,7 @@ import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../scripts/proc.ts";
-import { type Address, block, raise, sigaction, signalSet } from "../src/libc.ts";
+import { block, disposition, raise } from "./support/signals.ts";
 
 /** What the program finds when it starts. */
 export interface Launch {
@@ -42,7 +42,7 @@ export interface Launch {
   readonly refused?: readonly (readonly [call: number, firstArgument?: number])[];
 }
 
-const SIG_IGN: Address = 1;
+const [SIG_DFL, SIG_IGN] = [0, 1] as const;
 const [O_RDWR, CLONE_NEWNS, CLOSE_RANGE_CLOEXEC] = [2, 0x20000, 4];
 const [MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE] = [1, 32, 4096, 16384, 1 << 18];
 const [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS] = [22, 2, 36, 38];
@@ -144,9 +144,9 @@ function launch(spec: Launch): void {
     must(libc.setrlimit(resource, BigUint64Array.from([BigInt(value), BigInt(value)])), `setrlimit ${resource}`);
   }
   // The runtime that runs this file has ignored SIGPIPE and SIGXFSZ for itself.
-  for (const signal of [13, 25]) must(sigaction(signal, 0), "sigaction");
-  for (const signal of spec.ignored ?? []) must(sigaction(signal, SIG_IGN), `ignore ${signal}`);
-  block(signalSet(...(spec.blocked ?? [])));
+  for (const signal of [13, 25]) must(disposition(signal, SIG_DFL), "sigaction");
+  for (const signal of spec.ignored ?? []) must(disposition(signal, SIG_IGN), `ignore ${signal}`);
+  block(spec.blocked ?? []);
   // To this thread, which is the one that stays: another, of the runtime's, would take it. Pending, it outlives execve(2).
   for (const signal of spec.pending ?? []) raise(signal);
   if (spec.refused) {

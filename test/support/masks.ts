@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HANDLED_MASK, status } from "../../scripts/proc.ts";
 import { wait } from "../../scripts/spawn.ts";
-import { type SignalSet, signalSet } from "../../src/libc.ts";
+import { type SignalSet, signalSet } from "./signals.ts";
 
 /** 1 to 64 without KILL and STOP, which cannot be blocked, and 32 and 33, which glibc keeps for itself. */
 const SIGNALS = Array.from({ length: 64 }, (_, index) => index + 1).filter((n) => ![9, 19, 32, 33].includes(n));

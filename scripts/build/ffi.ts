@@ -1,0 +1,42 @@
+/**
+ * Takes the JavaScript of `bun:ffi` out of the start.
+ *
+ * The module is a thin layer over `Bun.FFI`, the object from which it takes what src/ uses; loading it, which Bun
+ * compiles at every start, would take longer than all of src/ does. Plugins are not asked about Bun's own modules, but
+ * about a file of ours: src/ffi.ts, the only one that imports it, is replaced by one that asks the object itself. What
+ * is lost is that a failing dlopen throws: here its symbols are missing, which ends the start too.
+ */
+import type { BunPlugin } from "bun";
+import { InputError } from "../report.ts";
+
+/** What src/ffi.ts exports: functions, but for `read`, which is an object of functions. */
+export const USED = { dlopen: "function", read: "object" } as const;
+
+/**
+ * The source that stands in for src/ffi.ts.
+ *
+ * @param runtime the object `Bun` of the Bun that is put into the executable
+ *
+ * Throws an InputError if it does not have what `bun:ffi` is made from.
+ */
+export function withoutModule(runtime: { readonly FFI?: unknown } = Bun as { readonly FFI?: unknown }): string {
+  const native: unknown = runtime.FFI;
+  for (const [name, type] of Object.entries(USED)) {
+    const has = typeof native === "object" && native !== null ? Object(native)[name] : undefined;
+    if (typeof has !== type || has === null) {
+      throw new InputError(`cannot build with this version of Bun: Bun.FFI.${name} is not what bun:ffi is made from`);
+    }
+  }
+  return `export const { ${Object.keys(USED).join(", ")} } = Bun.FFI;`;
+}
+
+/** Replaces src/ffi.ts. Throws an InputError, before anything is built, if this Bun is not made for it. */
+export function ffiPlugin(): BunPlugin {
+  const contents = withoutModule();
+  return {
+    name: "bun:ffi without its module",
+    setup(build) {
+      build.onLoad({ filter: /\/src\/ffi\.ts$/ }, () => ({ contents, loader: "ts" }));
+    },
+  };
+}

@@ -51,7 +51,8 @@ const OF_PACKAGES: Readonly<Record<string, string>> = {
  * projects' own licence files, and what `process.versions` calls the version.
  */
 const LIBRARIES: Readonly<Record<string, readonly [licence: string, version?: string]>> = {
-  boringssl: ["Apache-2.0 AND ISC AND MIT", "boringssl"],
+  // Since February 2025; Bun's has ML-DSA in crypto/evp/p_mldsa.cc, which is of October.
+  boringssl: ["Apache-2.0", "boringssl"],
   brotli: ["MIT"],
   "c-ares": ["MIT", "ares"],
   HdrHistogram_c: ["BSD-2-Clause OR CC0-1.0"],
@@ -119,7 +120,8 @@ export function textsOf(licence: string): string[] {
 /** The rows of the page's tables: name, address and the licence in the page's words. */
 function rows(page: string): { name: string; source: string; words: string }[] {
   return [...page.matchAll(/^\|.*?\[`?([^`\]]+)`?\]\((\S+?)\).*?\|\s*(.*?)\s*\|$/gm)].map(
-    ([, name = "", source = "", words = ""]) => ({ name, source, words }),
+    // Some addresses lead to a folder or to the licence: what is wanted is the repository.
+    ([, name = "", source = "", words = ""]) => ({ name, source: source.replace(/\/(blob|tree)\/.*/, ""), words }),
   );
 }
 

@@ -16,7 +16,7 @@ const LOCKED: Readonly<Record<string, { version?: string; integrity?: string; li
 
 const { Application, Container, Library, Platform: RuntimePlatform } = Enums.ComponentType;
 
-const { License: LicenceReference, VCS } = Enums.ExternalReferenceType;
+const { License: LicenceReference, VCS, Website } = Enums.ExternalReferenceType;
 
 /** An SPDX identifier or expression as a component's licences. */
 function licensed(expression: string): Models.LicenseRepository {
@@ -27,9 +27,10 @@ function licensed(expression: string): Models.LicenseRepository {
 /** Where the texts of a component's licences are in the image, and where its source is. */
 function references(texts: readonly string[], source?: string): Models.ExternalReferenceRepository {
   const comment = "In the image";
+  const kind = source && /github|googlesource/.test(source) ? VCS : Website;
   return new Models.ExternalReferenceRepository([
     ...texts.map((path) => new Models.ExternalReference(`file:///${path}`, LicenceReference, { comment })),
-    ...(source ? [new Models.ExternalReference(source, VCS)] : []),
+    ...(source ? [new Models.ExternalReference(source, kind)] : []),
   ]);
 }
 

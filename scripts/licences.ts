@@ -86,6 +86,8 @@ const ELSEWHERE: readonly string[] = ["libuv", "Tigerbeetle's IO code"];
 const UNLISTED: readonly (readonly [name: string, licence: string, source: string, version?: string])[] = [
   // JavaScriptCore, WTF and bmalloc: the newer files are Apple's under BSD-2-Clause.
   ["WebKit", "LGPL-2.0-or-later AND BSD-2-Clause", "https://github.com/oven-sh/WebKit", "webkit"],
+  // Bun says nothing of Rust; the messages of its library's panics are in the executable.
+  ["rust", "MIT OR Apache-2.0", "https://github.com/rust-lang/rust"],
   ["llhttp", "MIT", "https://github.com/nodejs/llhttp", "llhttp"],
   // Parts of Bun are ports of these three.
   ["esbuild", "MIT", "https://github.com/evanw/esbuild"],

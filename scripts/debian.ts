@@ -16,6 +16,8 @@ export const LIBC6 = {
   name: "libc6",
   source: "glibc",
   version: "2.36-9+deb12u14",
+  /** SPDX licence expression of its libraries; its copyright file has the exceptions. */
+  licence: "LGPL-2.1-or-later",
   /** Debian's release, as in VERSION_ID of os-release(5). */
   release: "12",
   /** SHA-256 of each architecture's .deb file. */

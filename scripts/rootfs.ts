@@ -3,6 +3,7 @@ import { chmod, lutimes, mkdir, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Elf } from "./build/elf.ts";
 import { type DebianPackage, LIBC6 } from "./debian.ts";
+import { licenceTexts } from "./licences.ts";
 import type { Platform } from "./platforms.ts";
 import { InputError } from "./report.ts";
 
@@ -74,10 +75,10 @@ function parents(paths: readonly string[]): Entry[] {
 /**
  * Everything in the image, parents first, in the order of the paths' bytes.
  *
- * Besides /pause and its libraries that is libc6's licence and the metadata that distroless images carry:
- * the control paragraph and checksums in /var/lib/dpkg/status.d, and the distribution's name and version.
+ * Besides /pause and its libraries that is the licences of all that and the metadata that distroless images
+ * carry: the control paragraph and checksums in /var/lib/dpkg/status.d, and the distribution's name and version.
  *
- * Throws an InputError if the package lacks a library that `executable` needs.
+ * Throws an InputError if the package lacks a library that `executable` needs, or a licence cannot be had.
  */
 export function rootfs(executable: Uint8Array, platform: Platform, libc: DebianPackage): Entry[] {
   const taken = [...librariesOf(executable, platform, libc), "usr/share/doc/libc6/copyright"];
@@ -93,6 +94,7 @@ export function rootfs(executable: Uint8Array, platform: Platform, libc: DebianP
   const entries = [
     file("pause", executable, 0o755),
     ...ofPackage,
+    ...licenceTexts().map(({ path, body }) => file(path, body)),
     file(`var/lib/dpkg/status.d/${LIBC6.name}`, libc.control),
     file(`var/lib/dpkg/status.d/${LIBC6.name}.md5sums`, md5sumsOf(taken, libc.md5sums)),
     file("etc/os-release", OS_RELEASE),

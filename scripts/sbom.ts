@@ -4,6 +4,7 @@ import { Enums, Models, Serialize, Spec } from "@cyclonedx/cyclonedx-library";
 import pkg from "../package.json";
 import lock from "../package-lock.json";
 import { LIBC6 } from "./debian.ts";
+import { type Part, partsOf, textsOf, textsOfPackage } from "./licences.ts";
 import type { Platform } from "./platforms.ts";
 import type { Provenance } from "./provenance.ts";
 
@@ -15,9 +16,36 @@ const LOCKED: Readonly<Record<string, { version?: string; integrity?: string; li
 
 const { Application, Container, Library, Platform: RuntimePlatform } = Enums.ComponentType;
 
-/** One licence as a component's licences. */
-function licensed(id: string): Models.LicenseRepository {
-  return new Models.LicenseRepository([new Models.SpdxLicense(id)]);
+const { License: LicenceReference, VCS, Website } = Enums.ExternalReferenceType;
+
+/** An SPDX identifier or expression as a component's licences. */
+function licensed(expression: string): Models.LicenseRepository {
+  const Kind = expression.includes(" ") ? Models.LicenseExpression : Models.SpdxLicense;
+  return new Models.LicenseRepository([new Kind(expression)]);
+}
+
+/** Where the texts of a component's licences are in the image, and where its source is. */
+function references(texts: readonly string[], source?: string): Models.ExternalReferenceRepository {
+  const comment = "In the image";
+  const kind = source && /github|googlesource/.test(source) ? VCS : Website;
+  return new Models.ExternalReferenceRepository([
+    ...texts.map((path) => new Models.ExternalReference(`file:///${path}`, LicenceReference, { comment })),
+    ...(source ? [new Models.ExternalReference(source, kind)] : []),
+  ]);
+}
+
+/** What is linked into `whole`, below it. */
+function addParts(whole: Models.Component, parts: readonly Part[]): void {
+  for (const { name, licence, source, version, texts } of parts) {
+    const part = new Models.Component(Library, name, {
+      bomRef: `${whole.name}/${name}`,
+      ...(version && { version }),
+      licenses: licensed(licence),
+      externalReferences: references(texts, source),
+    });
+    whole.components.add(part);
+    whole.dependencies.add(part.bomRef);
+  }
 }
 
 /** What package-lock.json pins as `dependency`. */
@@ -37,6 +65,7 @@ function npmComponent(
     purl,
     hashes: new Models.HashDictionary([[Enums.HashAlgorithm["SHA-512"], digest]]),
     licenses: licensed(license),
+    externalReferences: references(textsOfPackage(name)),
   });
 }
 
@@ -50,7 +79,8 @@ function libcComponent({ architecture }: Platform): Models.Component {
     description: "GNU C Library: the loader and the libraries that /pause needs",
     purl,
     hashes: new Models.HashDictionary([[Enums.HashAlgorithm["SHA-256"], LIBC6.sha256[architecture]]]),
-    licenses: licensed("LGPL-2.1-or-later"),
+    licenses: licensed(LIBC6.licence),
+    externalReferences: references([`usr/share/doc/${LIBC6.name}/copyright`, ...textsOf(LIBC6.licence)]),
   });
 }
 
@@ -63,6 +93,7 @@ function pauseComponent(executable: Uint8Array): Models.Component {
     description: pkg.description,
     hashes: new Models.HashDictionary([[Enums.HashAlgorithm["SHA-256"], digest]]),
     licenses: licensed(pkg.license),
+    externalReferences: references(textsOf(pkg.license)),
   });
 }
 
@@ -80,11 +111,12 @@ export function sbom(platform: Platform, executable: Uint8Array, manifest: strin
   });
   const pause = pauseComponent(executable);
   const bun = "Bun, with JavaScriptCore and the other libraries that are linked into it";
-  const parts = [
+  const packages = [
     npmComponent(RuntimePlatform, "bun", platform.runtimePackage, bun),
     ...Object.keys(pkg.dependencies).map((name) => npmComponent(Library, name, name, "Compiled into /pause")),
-    libcComponent(platform),
   ];
+  for (const component of packages) addParts(component, partsOf(component.name));
+  const parts = [...packages, libcComponent(platform)];
   image.dependencies.add(pause.bomRef);
   for (const { bomRef } of parts) pause.dependencies.add(bomRef);
 

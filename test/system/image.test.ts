@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../package.json";
 import { LIBC6, libc6 } from "../../scripts/debian.ts";
+import { licenceTexts } from "../../scripts/licences.ts";
 import { PLATFORMS } from "../../scripts/platforms.ts";
 import { messageOf } from "../../scripts/report.ts";
 import { librariesOf } from "../../scripts/rootfs.ts";
@@ -29,6 +30,14 @@ const missing = process.env["CI"]
     );
 const test = anyTest.skipIf(missing !== undefined);
 if (missing !== undefined) console.warn(`The tests of the image are skipped: ${missing}`);
+
+/** A component of a bill of materials, as far as its licences go. */
+interface Component {
+  readonly name: string;
+  readonly licenses: readonly unknown[];
+  readonly externalReferences: readonly { readonly type: string; readonly url: string }[];
+  readonly components?: readonly Component[];
+}
 
 let folder = "";
 let built: Outcome;
@@ -139,6 +148,7 @@ for (const platform of PLATFORMS) {
         [
           ...["etc/debian_version", "etc/os-release", loader.slice(1), "pause"],
           ...libraries.map((name) => `lib/${tuple}/${name}`),
+          ...licenceTexts().map(({ path }) => path),
           ...["usr/share/doc/libc6/copyright", "var/lib/dpkg/status.d/libc6", "var/lib/dpkg/status.d/libc6.md5sums"],
         ].sort(),
       );
@@ -202,6 +212,21 @@ for (const platform of PLATFORMS) {
       expect(components.find(({ name }) => name === "libc6")?.purl).toBe(
         `pkg:deb/debian/libc6@${LIBC6.version.replace("+", "%2B")}?arch=${architecture}&distro=debian-12&upstream=glibc`,
       );
+    });
+
+    test("the licences that the bill of materials names are in the image, and no others; every component has one", async () => {
+      const path = join(folder, "out", `pause-ts.${platform.name}.cdx.json`);
+      const bom = (await Bun.file(path).json()) as { components: Component[] };
+      const components = bom.components.flatMap((component) => [component, ...(component.components ?? [])]);
+      const named = components.map(({ name, licenses, externalReferences }) => {
+        const texts = externalReferences.filter(({ type }) => type === "license").map(({ url }) => url);
+        expect([name, licenses.length, texts.length > 0]).toEqual([name, 1, true]);
+        return texts;
+      });
+      const present = of(architecture).read.files.filter(
+        (file) => file.type === "file" && file.size > 0 && file.path.startsWith("usr/share/doc/"),
+      );
+      expect([...new Set(named.flat())].sort()).toEqual(present.map((file) => `file:///${file.path}`).sort());
     });
 
     test("a library that the package lacks is named", async () => {

@@ -1,9 +1,20 @@
 /** Runs pods on an OCI runtime alone, runc or crun: pause in the strictest bundle, members by the paths of its namespaces. */
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Host, type HostProcess, type Result, until } from "./host.ts";
-import { type Image, unpack } from "./images.ts";
-import type { Engine, Member, Pod } from "./pod.ts";
+import { until } from "../../scripts/proc.ts";
+import { Engine, type Member, type Pod, type PodOptions, type StartEngine } from "./engine.ts";
+import type { Host, HostProcess, Result } from "./host.ts";
+import { unpack } from "./images.ts";
+
+/** Which IDs of the host those of a user namespace are. */
+interface IdMapping {
+  readonly containerID: number;
+  readonly hostID: number;
+  readonly size: number;
+}
+
+/** How a kubelet maps the IDs of a pod with `hostUsers: false`: the first 65536 to as many that nobody has. */
+export const MAPPING: IdMapping = { containerID: 0, hostID: 1_000_000, size: 65_536 };
 
 /** The part of the OCI runtime configuration (`config.json`) that the tests read and write. */
 export interface RuntimeSpec {
@@ -21,6 +32,8 @@ export interface RuntimeSpec {
   linux: {
     cgroupsPath: string;
     namespaces: { type: string; path?: string }[];
+    uidMappings?: readonly IdMapping[];
+    gidMappings?: readonly IdMapping[];
     resources: Record<string, unknown>;
     seccomp?: unknown;
     maskedPaths: readonly string[];
@@ -63,24 +76,34 @@ chmod 755 pause-root
 rm -rf pause`;
 
 /** runc or crun on one host. */
-export class OciRuntime implements Engine {
-  readonly host: Host;
-  readonly #runtime: string;
+export class OciRuntime extends Engine {
+  /** Whether every pod has a user namespace of its own, with mapped IDs. */
+  readonly #userNamespaces: boolean;
   #containers = 0;
 
-  private constructor(host: Host, runtime: string) {
-    this.host = host;
-    this.#runtime = runtime;
+  private constructor(host: Host, runtime: string, userNamespaces: boolean) {
+    super(host, [runtime, "--root", join(host.folder, "state")]);
+    this.#userNamespaces = userNamespaces;
   }
 
   /** Returns what starts the given runtime: unpacks the images once, for all containers. */
-  static with(runtime: "runc" | "crun"): (host: Host, pause: Image, busybox: Image) => Promise<OciRuntime> {
+  static with(runtime: "runc" | "crun", { userNamespaces = false } = {}): StartEngine<OciRuntime> {
     return async (host, pause, busybox) => {
-      await unpack(pause, join(host.folder, "pause"));
-      await unpack(busybox, join(host.folder, "busybox-root"));
-      await host.output(["sh", "-ec", DISK, "disk", host.folder]);
-      return new OciRuntime(host, runtime);
+      const engine = new OciRuntime(host, runtime, userNamespaces);
+      if (busybox) await unpack(busybox.archive, join(host.folder, "busybox-root"));
+      if (pause) await engine.load(pause.archive);
+      // Files are mapped as an engine does it, and a mapped root is nobody on the way to them.
+      const map = `chmod 711 "$1"; chown -R ${MAPPING.hostID}:${MAPPING.hostID} "$1/pause-root" "$1/busybox-root"`;
+      if (userNamespaces) await host.output(["sh", "-ec", map, "map", host.folder]);
+      return engine;
     };
+  }
+
+  /** Unpacks the archive, whose files all sandboxes run from then on. */
+  async load(archive: string): Promise<string> {
+    const { folder } = this.host;
+    await unpack(archive, join(folder, "pause"));
+    return this.host.output(["sh", "-ec", DISK, "disk", folder]);
   }
 
   /** Makes the kernel forget what it holds of pause's files, as if this machine never ran it. */
@@ -97,26 +120,19 @@ export class OciRuntime implements Engine {
     return Number(await this.host.output(["sh", "-c", `cat ${files} 2>/dev/null || true`]));
   }
 
-  /** Runs a command of the runtime. */
-  #run(...args: readonly string[]): Promise<Result> {
-    return this.host.run(this.#command(args));
-  }
-
-  #command(args: readonly string[]): string[] {
-    return [this.#runtime, "--root", join(this.host.folder, "state"), ...args];
-  }
-
   /** The runtime's own default configuration, changed by `change`, in a new bundle. Returns the bundle's name. */
   async #bundle(change: (spec: RuntimeSpec) => void): Promise<string> {
     const bundle = `bundle-${++this.#containers}`;
     const folder = join(this.host.folder, bundle);
     await mkdir(folder);
-    await this.host.output(["sh", "-c", `cd ${folder} && ${this.#runtime} spec`]);
+    await this.host.output(["sh", "-c", `cd ${folder} && ${this.command[0]} spec`]);
     const file = Bun.file(join(folder, "config.json"));
     const spec = (await file.json()) as RuntimeSpec;
     spec.process.terminal = false;
     spec.linux.cgroupsPath = `${this.host.cgroup}/${bundle}`;
-    spec.linux.namespaces = ["pid", "ipc", "uts", "mount", "network"].map((type) => ({ type }));
+    const user = this.#userNamespaces ? ["user"] : [];
+    spec.linux.namespaces = [...user, "pid", "ipc", "uts", "mount", "network"].map((type) => ({ type }));
+    if (this.#userNamespaces) Object.assign(spec.linux, { uidMappings: [MAPPING], gidMappings: [MAPPING] });
     change(spec);
     await file.write(JSON.stringify(spec));
     return bundle;
@@ -124,9 +140,8 @@ export class OciRuntime implements Engine {
 
   /** Starts a container from a bundle and waits until it runs or has ended. */
   async #start(name: string, bundle: string): Promise<Container> {
-    const child: HostProcess = this.host.spawn(
-      this.#command(["run", "--bundle", join(this.host.folder, bundle), name]),
-    );
+    const command = [...this.command, "run", "--bundle", join(this.host.folder, bundle), name];
+    const child: HostProcess = this.host.spawn(command);
     const ended = Promise.all([child.stdout.text(), child.stderr.text(), child.exited]).then(
       ([stdout, stderr, status]) => ({ status, stdout, stderr }),
     );
@@ -139,7 +154,7 @@ export class OciRuntime implements Engine {
   }
 
   async #state(name: string): Promise<{ readonly status: string; readonly pid: number } | undefined> {
-    const { status, stdout } = await this.#run("state", name);
+    const { status, stdout } = await this.run("state", name);
     return status === 0 ? (JSON.parse(stdout) as { status: string; pid: number }) : undefined;
   }
 
@@ -165,15 +180,17 @@ export class OciRuntime implements Engine {
 
   /** Ends a container with `signal` and waits for its runtime. */
   async stop({ name, ended }: Container, signal: string): Promise<Result> {
-    await this.#run("kill", name, signal);
+    await this.run("kill", name, signal);
     return ended;
   }
 
-  async startPod(name: string, { sharedPid }: { readonly sharedPid: boolean }): Promise<Pod> {
+  async startPod(name: string, { sharedPid }: PodOptions): Promise<Pod> {
     const pause = await this.startPause(name, {});
+    if (pause.pid < 0) throw new Error(`${name} did not start: ${JSON.stringify(await pause.ended)}`);
     const containers = [pause];
     const shm = join(this.host.folder, `${name}-shm`);
     await mkdir(shm);
+    await chmod(shm, 0o1777);
     return {
       pause: pause.pid,
       join: async (member, script) => {
@@ -186,6 +203,7 @@ export class OciRuntime implements Engine {
             network: "net",
             ipc: "ipc",
             uts: "uts",
+            user: "user",
             ...(sharedPid ? { pid: "pid" } : {}),
           };
           for (const namespace of spec.linux.namespaces) {
@@ -205,7 +223,7 @@ export class OciRuntime implements Engine {
       exitStatus: async () => (await pause.ended).status,
       remove: async () => {
         for (const container of containers.reverse()) {
-          await this.#run("delete", "--force", container.name);
+          await this.run("delete", "--force", container.name);
           await container.ended;
         }
       },
@@ -215,7 +233,7 @@ export class OciRuntime implements Engine {
   #member({ name, ended }: Container): Member {
     return {
       exec: async (script) => {
-        const { status, stdout, stderr } = await this.#run("exec", name, "sh", "-c", script);
+        const { status, stdout, stderr } = await this.run("exec", name, "sh", "-c", script);
         if (status !== 0) throw new Error(`exec: status ${status}: ${stderr}`);
         return stdout;
       },
@@ -223,9 +241,5 @@ export class OciRuntime implements Engine {
       // A runtime in the foreground removes the container that ended.
       remove: async () => void (await ended),
     };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.host[Symbol.asyncDispose]();
   }
 }

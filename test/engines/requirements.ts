@@ -1,12 +1,15 @@
 /** Decides whether an engine's tests run here: skipped with a reason where the engine is not installed, failed in CI. */
-import { describe, test } from "bun:test";
+import { afterAll, beforeAll, describe, test } from "bun:test";
+import { GENERATIONS, type Generation } from "./generations.ts";
+import { Host } from "./host.ts";
+import { record } from "./results.ts";
 
 /** The longest that one test or one start of an engine may take, in milliseconds: a slow machine must not fail. */
 export const PATIENCE = 180_000;
 
 const { CI } = process.env;
 
-/** Describes tests that need root, a C compiler for the reference, a static busybox and `commands`. */
+/** Describes tests that need root, a C compiler for the reference, a static busybox and `commands`; how long they took is recorded. */
 export function describeEngine(name: string, commands: readonly string[], body: () => void): void {
   const lacking = ["cc", "busybox", "unshare", "nsenter", ...commands].filter((command) => !Bun.which(command));
   const reasons = [
@@ -14,12 +17,47 @@ export function describeEngine(name: string, commands: readonly string[], body: 
     ...(lacking.length === 0 ? [] : [`not installed: ${lacking.join(", ")}`]),
   ];
   if (reasons.length === 0) {
-    describe(name, body);
+    describe(name, () => {
+      let start = 0;
+      beforeAll(() => {
+        start = performance.now();
+      });
+      body();
+      afterAll(() => record(`${name}, all its tests`, { seconds: Math.round((performance.now() - start) / 1000) }));
+    });
   } else if (CI) {
     test(name, () => {
       throw new Error(`an engine must not be skipped in CI: ${reasons.join("; ")}`);
     });
   } else {
     test.skip(`${name}: ${reasons.join("; ")}`, () => {});
+  }
+}
+
+/**
+ * Describes tests for every generation of container engines. Which version of each of `programs` it has, and of which
+ * system, is shown and recorded; `tools` must be there besides.
+ */
+export function describeGenerations(
+  name: string,
+  programs: readonly string[],
+  body: (generation: Generation) => void,
+  tools: readonly string[] = [],
+): void {
+  for (const generation of GENERATIONS) {
+    describeEngine(`${name} of ${generation.name}`, generation.takes([...programs, ...tools]), () => {
+      beforeAll(async () => {
+        await using host = await Host.start(await generation.root());
+        const versions: Record<string, string> = {
+          system: await host.output(["sh", "-c", '. /etc/os-release; echo "$PRETTY_NAME"']),
+        };
+        for (const program of programs) {
+          const said = await host.output([program, "--version"]);
+          versions[program] = /\d+\.\d+\S*/.exec(said)?.[0].replace(/,$/, "") ?? said;
+        }
+        await record(`${name} of ${generation.name}, versions`, versions);
+      }, 4 * PATIENCE);
+      body(generation);
+    });
   }
 }

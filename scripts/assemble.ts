@@ -131,7 +131,10 @@ export async function writeArchive(
     progress("writing");
     const outputs = [
       { to: path, bytes: await tarOf(archiveEntries(index, images, blobs, reference), origin.time) },
-      ...shares.map(({ platform, sbom }) => ({ to: sbomName(path.replace(/(\.oci)?\.tar$/, ""), platform), bytes: sbom.document.bytes })),
+      ...shares.map(({ platform, sbom }) => ({
+        to: sbomName(path.replace(/(\.oci)?\.tar$/, ""), platform),
+        bytes: sbom.document.bytes,
+      })),
     ].map((output, number) => ({ ...output, from: join(work, String(number)) }));
     for (const { from, bytes } of outputs) await writeThrough(from, bytes);
     for (const { from, to } of outputs) await rename(from, to);

@@ -3,9 +3,10 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmod, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pkg from "../../package.json";
-import { image } from "../project.ts";
-import { describeEngine, PATIENCE } from "./requirements.ts";
+import pkg from "../../../package.json";
+import { image } from "../../project.ts";
+import { output } from "../command.ts";
+import { describeEngine, PATIENCE } from "../requirements.ts";
 
 /** Orphans to reap. */
 const ORPHANS = 20;
@@ -37,19 +38,6 @@ echo "said $(cat /said)"
 poweroff -f
 `;
 
-/** Runs a command in `folder` that must succeed. Throws with its messages otherwise. */
-async function run(folder: string, command: readonly string[], env: Record<string, string> = {}): Promise<string> {
-  const child = Bun.spawn([...command], {
-    cwd: folder,
-    env: { ...process.env, ...env },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}`);
-  return stdout;
-}
-
 /** Downloads arm64 packages with an apt of their own, which knows the machine's mirrors and changes nothing on it, and unpacks them. */
 async function packages(folder: string): Promise<void> {
   for (const name of ["lists/partial", "cache/archives/partial"]) await mkdir(join(folder, name), { recursive: true });
@@ -69,12 +57,12 @@ async function packages(folder: string): Promise<void> {
       .join(""),
   );
   const env = { APT_CONFIG: file };
-  await run(folder, ["apt-get", "update", "-q"], env);
-  const depends = await run(folder, ["apt-cache", "depends", "linux-image-cloud-arm64"], env);
+  await output(["apt-get", "update", "-q"], { env });
+  const depends = await output(["apt-cache", "depends", "linux-image-cloud-arm64"], { env });
   const kernel = depends.match(/Depends: (linux-image-\S+)/)?.[1] ?? "linux-image-cloud-arm64";
-  await run(folder, ["apt-get", "download", "-q", kernel, "busybox-static"], env);
+  await output(["apt-get", "download", "-q", kernel, "busybox-static"], { cwd: folder, env });
   for (const name of await readdir(folder)) {
-    if (name.endsWith(".deb")) await run(folder, ["dpkg-deb", "-x", name, "unpacked"]);
+    if (name.endsWith(".deb")) await output(["dpkg-deb", "-x", name, "unpacked"], { cwd: folder });
   }
 }
 
@@ -89,17 +77,19 @@ describeEngine("arm64 kernel", ["qemu-system-aarch64", "cpio", "apt-get", "dpkg-
     const made = await image(["--rootfs", root, "--platform", "linux/arm64"], { SOURCE_DATE_EPOCH: "1" });
     if (made.status !== 0) throw new Error(made.stderr);
     for (const name of ["bin", "proc", "dev"]) await mkdir(join(root, name), { recursive: true });
-    await run(folder, ["cp", "unpacked/bin/busybox", join(root, "bin")]);
+    await output(["cp", "unpacked/bin/busybox", join(root, "bin")], { cwd: folder });
     await Bun.write(join(root, "init"), INIT);
     await chmod(join(root, "init"), 0o755);
-    await run(root, ["sh", "-c", "find . | cpio -o -H newc --quiet | gzip -1 >../initrd.gz"]);
+    await output(["sh", "-c", "find . | cpio -o -H newc --quiet | gzip -1 >../initrd.gz"], { cwd: root });
     const [kernel = ""] = (await readdir(join(folder, "unpacked", "boot"))).filter((name) =>
       name.startsWith("vmlinuz"),
     );
     const machine = ["-M", "virt", "-cpu", "cortex-a72", "-m", "1500", "-nographic", "-nic", "none", "-no-reboot"];
     const system = ["-kernel", join("unpacked", "boot", kernel), "-initrd", "initrd.gz"];
     const options = ["-append", "console=ttyAMA0 panic=-1 quiet"];
-    const console = await run(folder, ["timeout", "150", "qemu-system-aarch64", ...machine, ...system, ...options]);
+    const console = await output(["timeout", "150", "qemu-system-aarch64", ...machine, ...system, ...options], {
+      cwd: folder,
+    });
     seen = Object.fromEntries(
       console.split(/\r?\n/).flatMap((line) => {
         const [, key, value] = line.match(/^(\w+) (.*)$/) ?? [];

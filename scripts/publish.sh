@@ -103,10 +103,19 @@ if [ -n "$present" ] && [ "$present" != "$digest" ]; then
   exit 1
 fi
 
+# With a key cosign is told of no service at all, neither to write to nor to trust: it asks the network for none.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+if [ -n "$key" ]; then
+  cosign signing-config create --out "$work/services"
+  cosign trusted-root create --out "$work/trusted"
+fi
+
 # sign COMMAND OPTION... : cosign as told by --key and --plain-http, for the image by its digest
 sign() {
-  cosign "$@" --yes ${http:+--allow-http-registry} ${key:+--key "$key" --use-signing-config=false --tlog-upload=false} \
-    "$repository@$digest"
+  cosign "$@" --yes ${http:+--allow-http-registry} \
+    ${key:+--key "$key" --signing-config "$work/services" --trusted-root "$work/trusted"} "$repository@$digest"
 }
 
 # Each platform's image is signed too, and its bill of materials: whoever takes one of them alone can verify it.

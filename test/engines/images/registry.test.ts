@@ -39,6 +39,7 @@ const GITHUB = {
 const REPOSITORY = `${REGISTRY}/myorg/pause-ts`;
 const IMAGE = `${REPOSITORY}:${pkg.version}`;
 const PASSWORD = "a password for the tests' keys";
+const TOKEN = "a token for the tests' registry";
 
 /** What the release workflow's step called `name` runs. */
 async function step(name: string): Promise<string> {
@@ -64,6 +65,7 @@ function instead(text: string, here: string | RegExp, there: string): string {
 describeEngine("Through a registry", ["debootstrap", "docker-registry", "node", "npm"], () => {
   let folder = "";
   let archive = "";
+  let published = "";
   let index: Descriptor;
   let manifests: readonly Descriptor[];
   /** Where oras and cosign are. */
@@ -77,7 +79,7 @@ describeEngine("Through a registry", ["debootstrap", "docker-registry", "node", 
 
   /** Runs a step's text where it is published from. */
   const publish = (text: string) =>
-    publisher.run(shell(text), { ...GITHUB, IMAGE, REGISTRY, COSIGN_PASSWORD: PASSWORD });
+    publisher.run(shell(text), { ...GITHUB, IMAGE, REGISTRY, TOKEN, COSIGN_PASSWORD: PASSWORD });
 
   /** The step that publishes, with the tests' key, registry and archive. */
   const publishing = async (from: string) => {
@@ -103,14 +105,19 @@ describeEngine("Through a registry", ["debootstrap", "docker-registry", "node", 
     if (status !== 0) throw new Error(trouble);
     [index, { manifests }] = (await ArchiveReader.open(archive)).index();
     publisher = await Host.start(await SID.root());
-    await startRegistry(publisher, store());
+    await startRegistry(publisher, store(), { name: GITHUB.GITHUB_ACTOR, password: TOKEN });
     for (const name of ["signer", "stranger"]) {
       const made = ["cosign", "generate-key-pair", "--output-key-prefix", join(folder, name)];
       await publisher.output(made, { COSIGN_PASSWORD: PASSWORD });
     }
-    const { status: published, stderr, stdout } = await publish(await publishing(archive));
-    if (published !== 0) throw new Error(stderr);
-    expect(stdout).toBe(`${IMAGE}@${index.digest}\n`);
+    const stranger = await publish(await publishing(archive));
+    expect([stranger.status, stranger.stdout]).toEqual([1, ""]);
+    expect(stranger.stderr).toContain("basic credential not found");
+    for (const text of [instead(await step("Log in"), "login", "login --plain-http"), await publishing(archive)]) {
+      const done = await publish(text);
+      if (done.status !== 0) throw new Error(done.stderr);
+      published = done.stdout;
+    }
   }, 8 * PATIENCE);
 
   afterAll(async () => {
@@ -136,6 +143,7 @@ describeEngine("Through a registry", ["debootstrap", "docker-registry", "node", 
   });
 
   test("the registry has the archive's index byte for byte, with all platforms", async () => {
+    expect(published).toBe(`${IMAGE}@${index.digest}\n`);
     expect(await oras("resolve", IMAGE)).toBe(index.digest);
     const pulled = JSON.parse(await oras("manifest fetch", IMAGE)) as Index;
     expect(pulled.manifests).toEqual([...manifests]);

@@ -2,6 +2,7 @@
 import { constants, existsSync } from "node:fs";
 import { access, lstat, mkdir, mkdtemp, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import pkg from "../package.json";
 import { archiveEntries } from "./archive.ts";
 import { compile } from "./compile.ts";
 import { libc6 } from "./debian.ts";
@@ -98,7 +99,7 @@ async function share(
   return {
     platform,
     image,
-    sbom: referrer(image.manifest, SBOM_TYPE, document, origin),
+    sbom: referrer(image.manifest, SBOM_TYPE, sbomName(pkg.name, platform), document, origin),
     size: entries.reduce((sum, { body }) => sum + (body?.length ?? 0), 0),
   };
 }
@@ -118,9 +119,9 @@ async function writeThrough(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** The bill of materials that goes with an archive: `pause-ts.oci.tar` has `pause-ts.linux-amd64.cdx.json`. */
-function sbomPath(archive: string, platform: Platform): string {
-  return `${archive.replace(/(\.oci)?\.tar$/, "")}.${platform.name}.cdx.json`;
+/** What a bill of materials is called: that of `pause-ts` is `pause-ts.linux-amd64.cdx.json`. */
+function sbomName(image: string, platform: Platform): string {
+  return `${image}.${platform.name}.cdx.json`;
 }
 
 /**
@@ -151,7 +152,10 @@ export async function writeArchive(
     progress("writing");
     const outputs = [
       { to: path, bytes: await tarOf(archiveEntries(index, images, blobs, reference), origin.time) },
-      ...shares.map(({ platform, sbom }) => ({ to: sbomPath(path, platform), bytes: sbom.document.bytes })),
+      ...shares.map(({ platform, sbom }) => ({
+        to: sbomName(path.replace(/(\.oci)?\.tar$/, ""), platform),
+        bytes: sbom.document.bytes,
+      })),
     ].map((output, number) => ({ ...output, from: join(work, String(number)) }));
     for (const { from, bytes } of outputs) await writeThrough(from, bytes);
     for (const { from, to } of outputs) await rename(from, to);

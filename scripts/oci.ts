@@ -94,8 +94,14 @@ export interface Referrer {
   readonly document: Blob;
 }
 
-/** Attaches `bytes`, of the media type `artifactType`, to `subject`. */
-export function referrer(subject: Blob, artifactType: string, bytes: Uint8Array, origin: Provenance): Referrer {
+/** Attaches `bytes`, of the media type `artifactType`, to `subject`; who pulls them gets a file called `title`. */
+export function referrer(
+  subject: Blob,
+  artifactType: string,
+  title: string,
+  bytes: Uint8Array,
+  origin: Provenance,
+): Referrer {
   const document = blobOf(artifactType, bytes);
   const config = json("application/vnd.oci.empty.v1+json", {});
   const manifest = json(MANIFEST, {
@@ -103,7 +109,7 @@ export function referrer(subject: Blob, artifactType: string, bytes: Uint8Array,
     mediaType: MANIFEST,
     artifactType,
     config: config.descriptor,
-    layers: [document.descriptor],
+    layers: [{ ...document.descriptor, annotations: { "org.opencontainers.image.title": title } }],
     subject: subject.descriptor,
     annotations: { "org.opencontainers.image.created": rfc3339(origin.time) },
   });

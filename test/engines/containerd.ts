@@ -5,7 +5,7 @@ import { until } from "../../scripts/proc.ts";
 import { type ContainerConfig, Cri, type NamespaceOptions, type PodSandboxConfig } from "./cri.ts";
 import { Engine, type Member, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";
-import type { Image } from "./images.ts";
+import type { Image, Pulled } from "./images.ts";
 import type { RuntimeSpec } from "./oci.ts";
 
 /** A sandbox as PodSandboxStatus tells it. */
@@ -119,8 +119,8 @@ export class Containerd extends Engine {
     this.#busybox = busybox;
   }
 
-  /** Starts containerd with `pause` as its sandbox image. */
-  static async start(this: void, host: Host, pause?: Image, busybox?: Image): Promise<Containerd> {
+  /** Starts containerd with `pause` as its sandbox image, which it pulls for the first pod or has at once. */
+  static async start(this: void, host: Host, pause?: Image | Pulled, busybox?: Image): Promise<Containerd> {
     const { folder } = host;
     const major = Number(/ v?(\d+)\./.exec(await host.output(["containerd", "--version"]))?.[1]);
     await mkdir(join(folder, "cni"));
@@ -135,7 +135,7 @@ export class Containerd extends Engine {
         () => false,
       ),
     );
-    for (const image of [pause, busybox]) if (image) await containerd.load(image.archive);
+    for (const image of [pause, busybox]) if (image?.archive) await containerd.load(image.archive);
     const events = ["ctr", "--address", join(folder, "containerd.sock"), "events"];
     await host.daemon("events", events, () => Promise.resolve(true));
     return containerd;

@@ -18,6 +18,8 @@ export interface Generation {
 const PACKAGES = [
   ...["containerd", "runc", "crun", "docker.io", "docker-cli", "podman", "conmon", "buildah", "skopeo"],
   ...["containernetworking-plugins", "catatonit", "e2fsprogs", "iproute2", "mount", "procps", "util-linux"],
+  // What publishes an image, and to where.
+  ...["cosign", "docker-registry", "jq", "oras"],
 ] as const;
 
 /** This machine's mirror of Debian, as apt is set up with; none where apt says nothing of it. */
@@ -62,8 +64,8 @@ export const MACHINE: Generation = {
   root: () => Promise.resolve(undefined),
 };
 
+/** Debian sid's engines. */
+export const SID: Generation = { name: "Debian sid", takes: () => ["debootstrap"], root: sid };
+
 /** Both generations, the older one first. */
-export const GENERATIONS: readonly Generation[] = [
-  MACHINE,
-  { name: "Debian sid", takes: () => ["debootstrap"], root: sid },
-];
+export const GENERATIONS: readonly Generation[] = [MACHINE, SID];

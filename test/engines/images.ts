@@ -15,6 +15,12 @@ export interface Image {
   readonly reference: string;
 }
 
+/** An image that an engine pulls from a registry. */
+export interface Pulled {
+  readonly archive?: never;
+  readonly reference: string;
+}
+
 /** Makes the folder `root` the only layer of an image, which lies beside it with its parts. */
 export async function imageOf(root: string, reference: string, config: object): Promise<Image> {
   const work = dirname(root);

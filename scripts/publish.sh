@@ -1,0 +1,128 @@
+#!/bin/sh
+# Publishes the image: publish.sh [OPTION]... IMAGE ARCHIVE
+#
+# ARCHIVE is what `npm run image -- --tag IMAGE` wrote; IMAGE names registry, repository and tag, like
+# registry.example/myorg/pause-ts:1.0. All platforms and what is attached to them are pushed as they are and signed,
+# and only then does the tag name them: nobody gets by it what is not signed. A tag that is there never moves.
+#
+#   --key FILE      sign with this private key of cosign's (its password: COSIGN_PASSWORD) and tell no transparency log;
+#                   without it cosign signs with the identity of the workflow that runs it, or asks for one by a browser
+#   --provenance    attest too which run of which GitHub workflow this is, after SLSA 1.0
+#   --plain-http    the registry speaks HTTP
+#
+# Takes oras 1.3 and cosign 3, and jq for --provenance; both know what `oras login REGISTRY` was told.
+# The last line is IMAGE with its digest. Status: 0 published, 1 not published, 2 called wrongly.
+set -eu
+
+# refuse MESSAGE
+refuse() {
+  echo "error: $1" >&2
+  exit 2
+}
+
+key='' provenance='' http=''
+while [ $# -gt 0 ]; do
+  case $1 in
+    --key)
+      key=${2:-}
+      [ -n "$key" ] || refuse "--key takes a file"
+      shift
+      ;;
+    --provenance) provenance=yes ;;
+    --plain-http) http=yes ;;
+    -*) refuse "unknown option $1" ;;
+    *) break ;;
+  esac
+  shift
+done
+if [ $# -ne 2 ]; then
+  refuse "called with $# arguments: publish.sh [--key FILE] [--provenance] [--plain-http] IMAGE ARCHIVE"
+fi
+image=$1
+archive=$2
+
+# A name without a registry, or without a tag, means different things to different tools.
+host='(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)(:[0-9]+)?|[A-Za-z0-9-]+:[0-9]+'
+component='[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*'
+case $image in
+  *[!A-Za-z0-9./:_-]*) named=no ;;
+  *) named=$(printf '%s\n' "$image" | grep -Ecx "($host)(/$component)+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}" || :) ;;
+esac
+[ "$named" = 1 ] ||
+  refuse "\"$image\" is not a registry, a repository and a tag, like registry.example/myorg/pause-ts:1.0"
+repository=${image%:*}
+tag=${image##*:}
+
+[ -r "$archive" ] || refuse "there is no archive $archive"
+for tool in oras cosign ${provenance:+jq}; do
+  command -v "$tool" >/dev/null 2>&1 || refuse "$tool is not installed"
+done
+digest=$(oras resolve --oci-layout "$archive:$tag" 2>/dev/null) ||
+  refuse "$archive has no image with the tag $tag: npm run image -- --tag $image"
+if [ -n "$key" ]; then
+  [ -r "$key" ] || refuse "there is no key $key"
+  [ -n "${COSIGN_PASSWORD+set}" ] || refuse "COSIGN_PASSWORD is not set: it is the password of $key, and may be empty"
+  cosign public-key --key "$key" >/dev/null 2>&1 ||
+    refuse "$key is not a private key of cosign's, or COSIGN_PASSWORD is not its password"
+fi
+for variable in ${provenance:+SERVER_URL REPOSITORY REPOSITORY_ID REPOSITORY_OWNER_ID REF SHA WORKFLOW_REF EVENT_NAME \
+  RUN_ID RUN_ATTEMPT}; do
+  eval "[ -n \"\${GITHUB_$variable:-}\" ]" || refuse "--provenance takes a GitHub workflow: GITHUB_$variable is not set"
+done
+
+# What GitHub says of this run, as the predicate of https://slsa.dev/provenance/v1.
+predicate() {
+  jq -n 'env | "\(.GITHUB_SERVER_URL)/\(.GITHUB_REPOSITORY)" as $repository | {
+    buildDefinition: {
+      buildType: "https://actions.github.io/buildtypes/workflow/v1",
+      externalParameters: { workflow: {
+        ref: .GITHUB_REF,
+        repository: $repository,
+        path: (.GITHUB_WORKFLOW_REF | ltrimstr("\(env.GITHUB_REPOSITORY)/") | split("@")[0])
+      } },
+      internalParameters: { github: {
+        event_name: .GITHUB_EVENT_NAME,
+        repository_id: .GITHUB_REPOSITORY_ID,
+        repository_owner_id: .GITHUB_REPOSITORY_OWNER_ID
+      } },
+      resolvedDependencies: [{ uri: "git+\($repository)@\(.GITHUB_REF)", digest: { gitCommit: .GITHUB_SHA } }]
+    },
+    runDetails: {
+      builder: { id: "\(.GITHUB_SERVER_URL)/\(.GITHUB_WORKFLOW_REF)" },
+      metadata: { invocationId: "\($repository)/actions/runs/\(.GITHUB_RUN_ID)/attempts/\(.GITHUB_RUN_ATTEMPT)" }
+    }
+  }'
+}
+
+[ -z "$provenance" ] || provenance=$(predicate)
+
+# The registry is asked for the first time.
+present=$(oras resolve ${http:+--plain-http} "$image" 2>/dev/null) || present=
+if [ -n "$present" ] && [ "$present" != "$digest" ]; then
+  echo "error: $image is there already and is another image: $present" >&2
+  exit 1
+fi
+
+# With a key cosign is told of no service at all, neither to write to nor to trust: it asks the network for none.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+if [ -n "$key" ]; then
+  cosign signing-config create --out "$work/services"
+  cosign trusted-root create --out "$work/trusted"
+fi
+
+# sign COMMAND OPTION... : cosign as told by --key and --plain-http, for the image by its digest
+sign() {
+  cosign "$@" --yes ${http:+--allow-http-registry} \
+    ${key:+--key "$key" --signing-config "$work/services" --trusted-root "$work/trusted"} "$repository@$digest"
+}
+
+# Each platform's image is signed too, and its bill of materials: whoever takes one of them alone can verify it.
+{
+  oras cp --recursive --from-oci-layout ${http:+--to-plain-http} "$archive:$tag" "$repository" &&
+    sign sign --recursive &&
+    { [ -z "$provenance" ] || echo "$provenance" | sign attest --type slsaprovenance1 --predicate -; } &&
+    oras tag ${http:+--plain-http} "$repository@$digest" "$tag"
+} >&2 || exit 1
+echo "$image@$digest"

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../package.json";
 import { image } from "../project.ts";
+import { Apt } from "./apt.ts";
 import { describeEngine, PATIENCE } from "./requirements.ts";
 
 /** Orphans to reap. */
@@ -38,44 +39,19 @@ poweroff -f
 `;
 
 /** Runs a command in `folder` that must succeed. Throws with its messages otherwise. */
-async function run(folder: string, command: readonly string[], env: Record<string, string> = {}): Promise<string> {
-  const child = Bun.spawn([...command], {
-    cwd: folder,
-    env: { ...process.env, ...env },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
+async function run(folder: string, command: readonly string[]): Promise<string> {
+  const child = Bun.spawn([...command], { cwd: folder, stdout: "pipe", stderr: "pipe" });
   const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}`);
   return stdout;
 }
 
-/** Downloads arm64 packages with an apt of their own, which knows the machine's mirrors and changes nothing on it, and unpacks them. */
+/** Unpacks an arm64 kernel and an arm64 busybox to `unpacked` in `folder`. */
 async function packages(folder: string): Promise<void> {
-  for (const name of ["lists/partial", "cache/archives/partial"]) await mkdir(join(folder, name), { recursive: true });
-  const settings = {
-    "APT::Architecture": "arm64",
-    "APT::Architectures": "arm64",
-    "APT::Sandbox::User": "root",
-    "Dir::State::lists": join(folder, "lists"),
-    "Dir::Cache": join(folder, "cache"),
-    "Dir::State::status": "/dev/null",
-  };
-  const file = join(folder, "apt.conf");
-  await Bun.write(
-    file,
-    Object.entries(settings)
-      .map(([key, value]) => `${key} "${value}";\n`)
-      .join(""),
-  );
-  const env = { APT_CONFIG: file };
-  await run(folder, ["apt-get", "update", "-q"], env);
-  const depends = await run(folder, ["apt-cache", "depends", "linux-image-cloud-arm64"], env);
+  const apt = await Apt.open(join(folder, "apt"), { architecture: "arm64" });
+  const depends = await apt.run("apt-cache", "depends", "linux-image-cloud-arm64");
   const kernel = depends.match(/Depends: (linux-image-\S+)/)?.[1] ?? "linux-image-cloud-arm64";
-  await run(folder, ["apt-get", "download", "-q", kernel, "busybox-static"], env);
-  for (const name of await readdir(folder)) {
-    if (name.endsWith(".deb")) await run(folder, ["dpkg-deb", "-x", name, "unpacked"]);
-  }
+  await apt.unpack([kernel, "busybox-static"], join(folder, "unpacked"));
 }
 
 describeEngine("arm64 kernel", ["qemu-system-aarch64", "cpio", "apt-get", "dpkg-deb", "gzip"], () => {

@@ -1,5 +1,6 @@
 /** Assembles the image: from the sources to an archive, or to a folder with the root filesystem. */
-import { lstat, mkdir, mkdtemp, open, rename, rm } from "node:fs/promises";
+import { constants, existsSync } from "node:fs";
+import { access, lstat, mkdir, mkdtemp, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { archiveEntries } from "./archive.ts";
 import { compile } from "./compile.ts";
@@ -36,6 +37,26 @@ export interface Archive {
   readonly shares: readonly Share[];
   /** Paths of the archive and of the bills of materials. */
   readonly files: readonly string[];
+}
+
+/**
+ * Refuses a path that cannot be written to, before anything is made for it. Writes nothing itself.
+ *
+ * @param mustBeNew whether the path must not exist
+ *
+ * Throws an InputError if the nearest folder above it that exists is none, or may not be written to.
+ */
+export async function refuseTarget(path: string, mustBeNew: boolean): Promise<void> {
+  const present = await lstat(path).catch(() => undefined);
+  if (present && mustBeNew) throw new InputError(`${path} is there already`);
+  if (present?.isDirectory()) throw new InputError(`${path} is a folder`);
+  const parent = dirname(path);
+  let above = parent;
+  while (!existsSync(above) && dirname(above) !== above) above = dirname(above);
+  // By its name with a slash: the kernel says so if it is no folder.
+  await access(`${above}/`, constants.W_OK | constants.X_OK).catch((error: unknown) => {
+    throw new InputError(`cannot write to ${parent}: ${messageOf(error)}`);
+  });
 }
 
 /** Calls `body` with a new folder beside `path`, from where it can rename to `path`, and removes the folder after. Throws an InputError if nothing can be written there. */
@@ -138,10 +159,8 @@ export async function writeArchive(
   });
 }
 
-/** Writes the root filesystem for `platform` as the new folder `path`. Throws an InputError if that exists or cannot be written. */
+/** Writes the root filesystem for `platform` as the new folder `path`. Throws an InputError if it cannot be written. */
 export async function writeFolder(path: string, platform: Platform, sources: Sources): Promise<void> {
-  const present = await lstat(path).catch(() => undefined);
-  if (present) throw new InputError(`${path} is there already`);
   await beside(path, async (work) => {
     await writeRootfs(await assemble(platform, sources, work), join(work, "rootfs"), sources.origin.time);
     await rename(join(work, "rootfs"), path);

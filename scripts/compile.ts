@@ -11,10 +11,8 @@ import { seal } from "./seal.ts";
 /** The project's folder. */
 export const ROOT = join(import.meta.dir, "..");
 
-/** What the executable depends on, relative to the project's folder. */
-const INPUTS = new Glob(
-  "{src/*.ts,scripts/{compile,dynamic,platforms,runtime,seal}.ts,package.json,package-lock.json}",
-);
+/** What the executable depends on, relative to the project's folder. Patterns of their own: Bun's Glob finds nothing by braces with slashes. */
+const INPUTS = ["src/*.ts", "scripts/{compile,dynamic,platforms,runtime,seal}.ts", "package{,-lock}.json"];
 
 /** Whether `path` is missing or older than any of `inputs`. */
 export function isOlder(path: string, inputs: Iterable<string>): boolean {
@@ -26,18 +24,28 @@ export function isOlder(path: string, inputs: Iterable<string>): boolean {
 
 /** Whether the executable at `path` is missing or older than anything it is made from. */
 export function isStale(path: string): boolean {
-  return isOlder(path, INPUTS.scanSync({ cwd: ROOT, absolute: true }));
+  return INPUTS.some((pattern) => {
+    const inputs = [...new Glob(pattern).scanSync({ cwd: ROOT, absolute: true })];
+    if (inputs.length === 0) throw new Error(`unreachable: no file is called ${pattern}`);
+    return isOlder(path, inputs);
+  });
 }
 
 /**
  * Compiles src/ for `platform` into the file `outfile`, with the runtime as it is: not sealed yet.
  *
+ * @param entry another program's first file, to compile with the same settings
+ *
  * Throws an InputError if the runtime cannot be had or the sources do not compile.
  */
-export async function bundle(platform: Platform, outfile: string): Promise<void> {
+export async function bundle(
+  platform: Platform,
+  outfile: string,
+  entry: string = join(ROOT, "src", "main.ts"),
+): Promise<void> {
   const executablePath = await runtimeFor(platform);
   await Bun.build({
-    entrypoints: [join(ROOT, "src", "main.ts")],
+    entrypoints: [entry],
     target: "bun",
     minify: true,
     // A constant, so that what is for the other machine is left out.

@@ -28,17 +28,18 @@ export interface Figure {
   readonly values: Readonly<Record<string, Summary>>;
 }
 
-/** Makes a figure of the values of `items`, one for each program; an undefined item is an empty cell. */
+/** Makes a figure of the values of `items`, one for each program; an item without values is an empty cell. */
 function figure<T>(
   name: string,
   programs: readonly Program[],
   items: readonly (T | undefined)[],
-  values: (item: T) => readonly number[],
+  values: (item: T) => readonly (number | undefined)[],
 ): Figure {
   const cells: [string, Summary][] = [];
   for (const [index, { name: program }] of programs.entries()) {
     const item = items[index];
-    if (item !== undefined) cells.push([program, summary(values(item))]);
+    const known = item === undefined ? [] : values(item).filter((value) => value !== undefined);
+    if (known.length > 0) cells.push([program, summary(known)]);
   }
   return { name, values: Object.fromEntries(cells) };
 }
@@ -154,7 +155,7 @@ async function stormFigures(programs: readonly Program[], storm: string, orphans
 }
 
 /**
- * Measures everything of every program, in turns.
+ * Measures everything of every program, in turns. One that ends by itself has figures of its start only.
  *
  * @param storm path of the storm; without one, or where no PID namespace can be made, its figures are left out
  * @param image path of the image archive, if there is one
@@ -168,12 +169,13 @@ export async function measureAll(
   const sizes = await Promise.all(programs.map(async ({ path }) => (await stat(path)).size));
   const bytes = (name: string, items: readonly (number | undefined)[]) =>
     figure(name, programs, items, (size) => [size]);
+  const resting = programs.filter(({ ready }) => ready !== "ended");
   return [
     ...(await startFigures(programs, extent.rounds)),
     ...(await instructionFigures(programs)),
-    ...(await weightFigures(programs, extent.instances)),
-    ...(await restFigures(programs, extent.rest)),
-    ...(storm ? await stormFigures(programs, storm, extent.orphans) : []),
+    ...(await weightFigures(resting, extent.instances)),
+    ...(await restFigures(resting, extent.rest)),
+    ...(storm ? await stormFigures(resting, storm, extent.orphans) : []),
     bytes("executable, bytes", sizes),
     ...(image ? [bytes("image archive, bytes", [(await stat(image)).size])] : []),
   ];

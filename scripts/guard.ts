@@ -1,44 +1,30 @@
-/** The guard: the figures that must not get worse, as ratios and counts, which mean the same on a slower machine. */
-import { crowds, rest } from "./measure-rest.ts";
+/** The guard: the figures that must not get worse. Counts are the same on any machine; times are ratios to an empty program. */
+import { crowds, rest, type Weight } from "./measure-rest.ts";
 import { readyTime, versionTime } from "./measure-start.ts";
 import { storms } from "./measure-storm.ts";
-import type { Program } from "./programs.ts";
-import { interleaved, summary } from "./statistics.ts";
+import type { Pair } from "./programs.ts";
+import { interleaved, type Summary, summary } from "./statistics.ts";
 
-/** How much worse than recorded a figure may be, and how bad at all. */
-export interface Tolerance {
-  /** Times the recorded value. */
-  readonly factor: number;
-  /** Added to that. */
-  readonly slack: number;
-  /** Never more than this, whatever is recorded. */
-  readonly limit: number;
-}
-
-/** A count that is always the same. */
-const exact = (limit: number): Tolerance => ({ factor: 1, slack: 0, limit });
-/** Something that varies by its `factor` on a busy machine. */
-const within = (factor: number, limit: number, slack = 0): Tolerance => ({ factor, slack, limit });
+/** What a figure may be more than recorded, in its own unit; or the spread of the run, for times. */
+type Tolerance = number | "spread";
 
 /**
- * The guarded figures. The limits of times, memory and threads are the project's promises; the tolerances are what runs
- * on a machine with other things to do differed by. The reaping time's limit gets no allowance of its own: of up to
- * three attempts the best counts. Of the two start-up times what is promised is 7; 1 is for the machine.
+ * The guarded figures and their tolerances. What is 0 is always the same. A page more or less is a matter of where the
+ * kernel put the stack and the environment; what of libc is mapped depends on how the page cache holds it.
  */
 export const GUARDED = {
-  "-v, ratio": within(1.3, 8),
-  "ready, ratio": within(1.3, 8),
-  "page faults to ready": within(1.1, 2000),
-  "RssAnon, KiB": within(1, 1536, 16),
-  "RSS, ratio": within(1.2, 4),
-  "PSS of 10, ratio": within(1.3, 4),
-  "page tables, KiB": within(1, 256, 8),
-  threads: exact(1),
-  "open descriptors": exact(16),
-  "context switches in 5 s": exact(0),
-  "reaping time, ratio": within(1.15, 1.1),
-  "RSS after a storm, more KiB": within(1, 64, 32),
-  "threads after a storm": exact(1),
+  "-v, ratio to an empty program": "spread",
+  "ready, ratio to an empty program": "spread",
+  "page faults to ready": 8,
+  "RssAnon, KiB": 8,
+  "RSS, KiB": 256,
+  "PSS of 110, KiB": 16,
+  "page tables, KiB": 8,
+  threads: 0,
+  "open descriptors": 0,
+  "context switches in 5 s": 0,
+  "RSS after a storm, more KiB": 32,
+  "threads after a storm": 0,
 } satisfies Record<string, Tolerance>;
 
 /** The name of a guarded figure. */
@@ -47,67 +33,68 @@ export type Guarded = keyof typeof GUARDED;
 /** A value for each guarded figure. */
 export type Values = Record<Guarded, number>;
 
-/** What a figure may be at most, given what is recorded for it; its limit where nothing is. */
-export function allowed(figure: Guarded, recorded: number | undefined): number {
-  const { factor, slack, limit } = GUARDED[figure];
-  return recorded === undefined ? limit : Math.min(limit, recorded * factor + slack);
+/** What one run of the guard saw. */
+export interface Measured {
+  readonly values: Values;
+  /** How far apart the run's own times were, as a part of their median: 0.2 if most lie within 20 % of each other. */
+  readonly spread: number;
 }
 
-/**
- * How many times longer ours took: by the medians or by the 10th percentiles, whichever is less. What else the machine
- * does lengthens the longer of two times more often, and the shorter one by more.
- */
-function ratioOf([ours = [], reference = []]: readonly (readonly number[])[]): number {
-  const [one, other] = [summary(ours), summary(reference)];
-  return Math.min(one.median / other.median, one.low / other.low);
-}
+/** Starts of each kind and program, instances that are weighed together, orphans of each of the storms. */
+const [ROUNDS, INSTANCES, ORPHANS, STORMS] = [200, 110, 1000, 10];
 
-/** Measures every guarded figure once: some 20 s. */
-export async function measureGuarded(ours: Program, reference: Program, storm: string): Promise<Values> {
-  const both = [ours, reference];
-  const versions = await interleaved(both.map(versionTime), 150);
+/** How far the 10th and the 90th percentile are apart, as a part of the median. */
+const spreadOf = ({ low, median, high }: Summary): number => (high - low) / median;
+
+/** Measures every guarded figure once: some 20 s. `storm` is the path of the storm, see compileStorm. */
+export async function measureGuarded({ ours, floor }: Pair, storm: string): Promise<Measured> {
+  const both = [ours, floor];
+  const [version, floorVersion] = (await interleaved(both.map(versionTime), ROUNDS)).map(summary);
   const starts = await interleaved(
     both.map((program) => readyTime(program, program.ready ?? [])),
-    150,
+    ROUNDS,
   );
+  const [ready, floorReady] = starts.map((values) => summary(values.map(({ time }) => time)));
   const [quiet] = await rest([ours], 5);
-  const [our, its] = [await crowds(ours, [10]), await crowds(reference, [10])].map(([crowd]) => {
-    const median = (key: "rss" | "anonymous" | "pss" | "pageTables") =>
-      summary(crowd?.weights.map((weight) => weight[key]) ?? []).median;
-    return { rss: median("rss"), anonymous: median("anonymous"), pss: median("pss"), tables: median("pageTables") };
-  });
-  const [stormy, calm] = await storms(both, storm, 1000, 10);
-  if (!quiet || !our || !its || !stormy || !calm) throw new Error("unreachable: each measures both");
+  const [crowd] = await crowds(ours, [INSTANCES]);
+  const [stormy] = await storms([ours], storm, ORPHANS, STORMS);
+  if (!version || !floorVersion || !ready || !floorReady || !quiet || !crowd || !stormy) {
+    throw new Error("unreachable: each measures what it is given");
+  }
+  const median = (key: keyof Weight) => summary(crowd.weights.map((weight) => weight[key] ?? Number.NaN)).median;
   return {
-    "-v, ratio": ratioOf(versions),
-    "ready, ratio": ratioOf(starts.map((values) => values.map(({ time }) => time))),
-    "page faults to ready": summary(starts[0]?.map(({ faults }) => faults) ?? []).median,
-    "RssAnon, KiB": our.anonymous,
-    "RSS, ratio": our.rss / its.rss,
-    "PSS of 10, ratio": our.pss / its.pss,
-    "page tables, KiB": our.tables,
-    threads: quiet.threads,
-    "open descriptors": quiet.descriptors,
-    "context switches in 5 s": quiet.switches,
-    "reaping time, ratio": ratioOf([stormy.times, calm.times]),
-    "RSS after a storm, more KiB": stormy.after.rss - stormy.before.rss,
-    "threads after a storm": stormy.threads,
+    spread: Math.max(spreadOf(floorVersion), spreadOf(floorReady)),
+    values: {
+      "-v, ratio to an empty program": version.median / floorVersion.median,
+      "ready, ratio to an empty program": ready.median / floorReady.median,
+      "page faults to ready": summary(starts[0]?.map(({ faults }) => faults) ?? []).median,
+      "RssAnon, KiB": median("anonymous"),
+      "RSS, KiB": median("rss"),
+      "PSS of 110, KiB": median("pss"),
+      "page tables, KiB": median("pageTables"),
+      threads: quiet.threads,
+      "open descriptors": quiet.descriptors ?? Number.NaN,
+      "context switches in 5 s": quiet.switches,
+      "RSS after a storm, more KiB": stormy.after.rss - stormy.before.rss,
+      "threads after a storm": stormy.threads,
+    },
   };
 }
 
-/** The lower value of each figure. */
-export function best(one: Values, other: Values): Values {
-  const values = { ...one };
-  for (const name of Object.keys(GUARDED) as Guarded[]) values[name] = Math.min(one[name], other[name]);
-  return values;
+/** What a figure may be at most, given what is recorded for it and the spread of the run. */
+export function allowed(figure: Guarded, recorded: number, spread: number): number {
+  const tolerance = GUARDED[figure];
+  return tolerance === "spread" ? recorded * (1 + spread) : recorded + tolerance;
 }
 
-/** The figures in `values` that are more than allowed, one line each. */
-export function worse(values: Values, recorded: Partial<Values>): string[] {
-  return (Object.keys(GUARDED) as Guarded[])
-    .filter((name) => !(values[name] <= allowed(name, recorded[name])))
-    .map((name) => {
-      const most = allowed(name, recorded[name]).toFixed(2);
-      return `${name}: ${values[name].toFixed(2)}, at most ${most} (recorded ${recorded[name]?.toFixed(2) ?? "nothing"})`;
-    });
+/** The figures that are more than allowed, or not recorded, or could not be measured, one line each. */
+export function worse({ values, spread }: Measured, recorded: Partial<Values>): string[] {
+  return (Object.keys(GUARDED) as Guarded[]).flatMap((name) => {
+    const known = recorded[name];
+    if (known === undefined) return [`${name}: ${values[name].toFixed(2)}, nothing is recorded`];
+    const most = allowed(name, known, spread);
+    return values[name] <= most
+      ? []
+      : [`${name}: ${values[name].toFixed(2)}, at most ${most.toFixed(2)} (recorded ${known})`];
+  });
 }

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { defineCommand, runMain } from "citty";
 import pkg from "../package.json";
-import { type Sources, writeArchive, writeFolder } from "./assemble.ts";
+import { refuseTarget, type Sources, writeArchive, writeFolder } from "./assemble.ts";
 import { ROOT } from "./compile.ts";
 import { parseReference } from "./image-name.ts";
 import { COMPRESSIONS, type Compression } from "./layer.ts";
@@ -53,18 +53,19 @@ await runMain(
         const compression = compressionNamed(args.compression);
         const reference = parseReference(args.tag);
         const platforms = args.platform ? platformsIn(args.platform) : undefined;
+        const [platform = hostPlatform(), another] = platforms ?? [];
+        if (args.rootfs && another) throw new InputError("--rootfs takes one --platform");
+        const path = resolve(args.rootfs ?? args.output ?? join(ROOT, "dist", `${pkg.name}.oci.tar`));
+        await refuseTarget(path, args.rootfs !== undefined);
         const { DEBIAN_MIRROR } = process.env;
         const mirror = args["debian-mirror"] || DEBIAN_MIRROR || undefined;
         const sources: Sources = { origin: await provenance(args.revision), mirror };
 
         if (args.rootfs) {
-          const [platform = hostPlatform(), another] = platforms ?? [];
-          if (another) throw new InputError("--rootfs takes one --platform");
-          await writeFolder(resolve(args.rootfs), platform, sources);
+          await writeFolder(path, platform, sources);
           progress("");
           return;
         }
-        const path = resolve(args.output ?? join(ROOT, "dist", `${pkg.name}.oci.tar`));
         const { index, shares, files } = await writeArchive(
           path,
           platforms ?? PLATFORMS,

@@ -11,8 +11,8 @@ export interface Weight {
   readonly rss: number;
   readonly anonymous: number;
   readonly file: number;
-  /** Proportional set size: each page divided by the number of processes that map it. */
-  readonly pss: number;
+  /** Proportional set size: each page divided by the number of processes that map it. Undefined where it may not be seen. */
+  readonly pss: number | undefined;
   readonly pageTables: number;
 }
 
@@ -23,6 +23,20 @@ function kib(text: string, name: string): number {
   return Number(found);
 }
 
+/** Why some figures are left out for users other than root. */
+export const NOT_DUMPABLE =
+  "PSS and open descriptors of pause-ts are left out: it is not dumpable, they are root's to see.";
+
+/** What `look` gives, or undefined if the kernel denies it: what is not dumpable is only for root to look into. */
+function ifAllowed<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EACCES") return undefined;
+    throw error;
+  }
+}
+
 /** Weighs a process: proc_pid_status(5), proc_pid_smaps(5). Throws if it has ended. */
 export function weigh(pid: number): Weight {
   const text = readFileSync(`/proc/${pid}/status`, "utf8");
@@ -30,7 +44,7 @@ export function weigh(pid: number): Weight {
     rss: kib(text, "VmRSS"),
     anonymous: kib(text, "RssAnon"),
     file: kib(text, "RssFile"),
-    pss: kib(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"), "Pss"),
+    pss: ifAllowed(() => kib(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"), "Pss")),
     pageTables: kib(text, "VmPTE"),
   };
 }
@@ -45,6 +59,7 @@ const UNSEEN = 1000;
 
 /** Waits until the processes, all of `program`, are ready. Throws after 10 s. */
 export async function settle({ ready }: Program, pids: readonly number[]): Promise<void> {
+  if (ready === "ended") throw new Error("a program that ends by itself is never at rest");
   if (ready) for (const pid of pids) waitReady(pid, ready);
   else await Bun.sleep(UNSEEN);
 }
@@ -52,7 +67,8 @@ export async function settle({ ready }: Program, pids: readonly number[]): Promi
 /** How quiet a process is. */
 export interface Rest {
   readonly threads: number;
-  readonly descriptors: number;
+  /** Open descriptors; undefined where they may not be seen. */
+  readonly descriptors: number | undefined;
   /** Context switches of all its threads while it was watched. */
   readonly switches: number;
 }
@@ -89,7 +105,7 @@ export async function rest(
     }
     return pids.map((pid, index) => ({
       threads: threadsOf(pid),
-      descriptors: readdirSync(`/proc/${pid}/fd`).length,
+      descriptors: ifAllowed(() => readdirSync(`/proc/${pid}/fd`).length),
       switches: switches(pid) - (before[index] ?? 0),
     }));
   } finally {

@@ -65,9 +65,9 @@ export function childrenOf(pid: number): Child[] {
 
 /**
  * Waits until `condition` gives something other than undefined or false, and returns that.
- * Throws after `seconds`, naming `what` was waited for.
+ * Throws after `seconds`, naming `what` was waited for: many more than it takes, for a machine may be slow or busy.
  */
-export async function until<T>(what: string, condition: () => T | undefined | false, seconds = 10): Promise<T> {
+export async function until<T>(what: string, condition: () => T | undefined | false, seconds = 60): Promise<T> {
   const deadline = performance.now() + seconds * 1000;
   for (;;) {
     const asked = performance.now();

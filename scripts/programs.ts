@@ -2,13 +2,13 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compileGo, compileStatic } from "./reference.ts";
+import { compileGo, compileStatic, REFERENCE } from "./reference.ts";
 
-/** Lines of /proc/PID/status that, all there at once, say that a program is ready. */
-export type Readiness = readonly string[];
+/** Lines of /proc/PID/status that, all there at once, say that a program is ready; or `ended` for one that ends by itself. */
+export type Readiness = readonly string[] | "ended";
 
 /** Ours and C: INT, TERM and CHLD caught, none blocked (for ours: inside sigsuspend(2)), asleep. */
-export const CAUGHT: Readiness = ["SigBlk:\t0000000000000000", "SigCgt:\t0000000000014002", "State:\tS"];
+export const CAUGHT: readonly string[] = ["SigBlk:\t0000000000000000", "SigCgt:\t0000000000014002", "State:\tS"];
 
 /** catatonit -P blocks all that can be blocked and wait on a signalfd(2); its first sleep is that wait. */
 const BLOCKED: Readiness = ["SigBlk:\tfffffffe3ffbfa07", "State:\tS"];
@@ -19,34 +19,42 @@ export interface Program {
   readonly name: string;
   readonly path: string;
   readonly args: readonly string[];
-  /** How to see that it is ready, where that can be seen at all. */
+  /** How to see that it is ready, where that can be seen at all. One that is `ended` is never at rest. */
   readonly ready?: Readiness;
-  /** Whether `-v` prints the version. */
+  /** Whether it can be started with `-v` and then ends. */
   readonly version: boolean;
 }
 
+/** Ours, and a program without a line of code, compiled by the same Bun: the floor of anything written in TypeScript. */
+export interface Pair {
+  readonly ours: Program;
+  readonly floor: Program;
+}
+
 /**
- * Does `task` with the two that a comparison needs: ours and the reference, as copies just written, like the files of an
- * image just unpacked. The kernel caches what was written in large pieces, and in small ones what a start has read again
- * after the cache was dropped: with those a start of ours takes 15 % longer. The copies are removed in the end.
+ * Does `task` with the executables `ours` and `floor`, as copies just written, like the files of an image just
+ * unpacked. The kernel caches what was written in large pieces, and in small ones what a start has read again after the
+ * cache was dropped: with those a start takes 15 % longer. The copies are removed in the end.
  */
-export async function withPair<T>(
-  ours: string,
-  reference: string,
-  task: (ours: Program, reference: Program) => Promise<T>,
-): Promise<T> {
+export async function withPair<T>(ours: string, floor: string, task: (pair: Pair) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
-  const copy = (name: string, path: string): Program => {
+  const copy = (path: string): string => {
     const fresh = join(mkdtempSync(join(folder, "copy-")), "pause");
     writeFileSync(fresh, readFileSync(path), { mode: 0o755 });
-    return { name, path: fresh, args: [], ready: CAUGHT, version: true };
+    return fresh;
   };
   try {
-    return await task(copy("pause-ts", ours), copy("C reference", reference));
+    return await task({
+      ours: { name: "pause-ts", path: copy(ours), args: [], ready: CAUGHT, version: true },
+      floor: { name: "empty Bun program", path: copy(floor), args: [], ready: "ended", version: true },
+    });
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
+
+/** Heading of the column that ratios are to: what upstream's image holds. */
+export const YARDSTICK = "C, static";
 
 /** What else this machine has, and a note for each that it has not. Throws if the Go program does not compile. */
 export function company(): { present: Program[]; notes: string[] } {
@@ -58,9 +66,10 @@ export function company(): { present: Program[]; notes: string[] } {
   };
   add(
     compileStatic(),
-    { name: "C, static", args: [], ready: CAUGHT, version: true },
-    "no libc to link statically (libc.a)",
+    { name: YARDSTICK, args: [], ready: CAUGHT, version: true },
+    "no C compiler (cc) or no libc to link statically (libc.a)",
   );
+  add(REFERENCE, { name: "C, dynamic", args: [], ready: CAUGHT, version: true }, "no C compiler (cc)");
   add(
     Bun.which("catatonit"),
     { name: "catatonit -P", args: ["-P"], ready: BLOCKED, version: false },

@@ -60,8 +60,9 @@ function epoch(): number | undefined {
  * Throws an InputError if there is no such time.
  */
 export async function provenance(revision?: string): Promise<Provenance> {
+  const told = epoch();
   const known = revision || (await commit());
-  const time = epoch() ?? ((await isClone()) ? Number(await git("log", "-1", "--format=%ct")) : await releaseTime());
+  const time = told ?? ((await isClone()) ? Number(await git("log", "-1", "--format=%ct")) : await releaseTime());
   return { time, ...(known && { revision: known }) };
 }
 

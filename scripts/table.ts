@@ -23,14 +23,14 @@ export function ratio({ values }: Figure, one: string, other: string): number | 
   return above !== undefined && below !== undefined && below > 0 && above >= 0 ? above / below : undefined;
 }
 
-/** A row for each figure, a column for each program, and the first program's ratio to the second. */
-export function table(figures: readonly Figure[], programs: readonly string[]): string {
-  const [ours = "", reference = ""] = programs;
+/** A row for each figure, a column for each program, and the ratio of the first one to the one called `yardstick`. */
+export function table(figures: readonly Figure[], programs: readonly string[], yardstick: string): string {
+  const [ours = ""] = programs;
   const rows = figures.map((figure) => [
     figure.name,
     ...programs.map((program) => cell(figure.values[program])),
-    number(ratio(figure, ours, reference) ?? Number.NaN),
+    number(ratio(figure, ours, yardstick) ?? Number.NaN),
   ]);
-  const heading = ["median (10th to 90th percentile)", ...programs, `ratio to ${reference}`];
+  const heading = ["median (10th to 90th percentile)", ...programs, `ratio to ${yardstick}`];
   return markdownTable([heading, ...rows], { align: ["l", ...programs.map(() => "r"), "r"] });
 }

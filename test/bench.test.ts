@@ -1,48 +1,32 @@
-/** The guard: no figure is worse than recorded beyond noise, nor over the project's limits. */
+/** The guard of `npm run bench -- --check`: it names what is worse than recorded and nothing else. */
 import { describe, expect, test } from "bun:test";
-import { allowed, best, GUARDED, type Guarded, measureGuarded, type Values, worse } from "../scripts/guard.ts";
-import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
-import { hostPlatform } from "../scripts/platforms.ts";
-import { withPair } from "../scripts/programs.ts";
-import { compileStorm, NO_REFERENCE, REFERENCE } from "../scripts/reference.ts";
-import recorded from "./recorded.json";
-import { NAMESPACE, OURS } from "./subject.ts";
+import { allowed, GUARDED, type Guarded, type Values, worse } from "../scripts/guard.ts";
+import recorded from "../scripts/recorded.json";
 
-/** What is recorded for this platform; nothing for one on which nobody has run `npm run bench -- --record`. */
-const RECORDED: Partial<Values> = (recorded as Record<string, Partial<Values>>)[hostPlatform().name] ?? {};
+const NAMES = Object.keys(GUARDED) as Guarded[];
 
-/** How often a figure that is too high is measured again: noise passes, a change for the worse does not. */
-const ATTEMPTS = 3;
+for (const [platform, record] of Object.entries(recorded) as [string, Values][]) {
+  describe(`the guard on ${platform}`, () => {
+    test("has a figure recorded for each that it guards", () => {
+      expect(Object.keys(record).sort()).toEqual([...NAMES].sort());
+      expect(worse({ values: record, spread: 0 }, record)).toEqual([]);
+    });
 
-const missing = REFERENCE ? (NAMESPACE ? undefined : NO_PID_NAMESPACE) : NO_REFERENCE;
-const title = "no figure is worse than recorded";
-test.skipIf(missing !== undefined)(
-  missing ? `${title} (skipped: ${missing})` : title,
-  () =>
-    withPair(OURS, REFERENCE ?? "", async (ours, reference) => {
-      const storm = compileStorm() ?? "";
-      let values = await measureGuarded(ours, reference, storm);
-      for (let attempt = 1; attempt < ATTEMPTS && worse(values, RECORDED).length > 0; attempt++) {
-        values = best(values, await measureGuarded(ours, reference, storm));
+    test.each(NAMES)("names %s when it is beyond its tolerance, and nothing else", (name) => {
+      for (const spread of [0, 0.3]) {
+        const most = allowed(name, record[name], spread);
+        expect(worse({ values: { ...record, [name]: most }, spread }, record)).toEqual([]);
+        const over = { ...record, [name]: most + 0.01 };
+        expect(worse({ values: over, spread }, record)).toEqual([expect.stringContaining(`${name}: `)]);
       }
-      expect(worse(values, RECORDED)).toEqual([]);
-    }),
-  180_000,
-);
+    });
 
-describe("the guard", () => {
-  const names = Object.keys(GUARDED) as Guarded[];
-  const limits = Object.fromEntries(names.map((name) => [name, GUARDED[name].limit])) as Values;
-
-  test.each(names)("names %s when it is over its limit or beyond noise, and nothing else", (name) => {
-    for (const base of [limits, best(limits, { ...limits, ...RECORDED })]) {
-      const over = { ...base, [name]: allowed(name, base[name]) + 0.01 };
-      expect(worse(over, base)).toEqual([expect.stringContaining(`${name}: `)]);
-    }
-    expect(worse(limits, {})).toEqual([]);
+    test("takes a figure that could not be measured, or that is not recorded, for worse", () => {
+      const { threads, ...others } = record;
+      expect(worse({ values: { ...record, threads: Number.NaN }, spread: 0 }, record)).toHaveLength(1);
+      expect(worse({ values: record, spread: 0 }, others)).toEqual([
+        `threads: ${threads.toFixed(2)}, nothing is recorded`,
+      ]);
+    });
   });
-
-  test("takes a figure that could not be measured for worse", () => {
-    expect(worse({ ...limits, threads: Number.NaN }, {})).toEqual([expect.stringContaining("threads: NaN")]);
-  });
-});
+}

@@ -22,17 +22,15 @@ test("100 starts: each time one thread, and neither the heap nor the runtime's c
     expect(files).not.toMatch(/x.*\/pause$/m);
     expect(files).not.toMatch(/rwx/);
   }
-}, 60_000);
+});
 
 describe("afterwards", () => {
   for (const [signal, name] of [
     [2, "Interrupt"],
     [15, "Terminated"],
   ] as const) {
-    test(`signal ${signal} still says ${name} and ends it with 0, all of its pages dropped`, async () => {
+    test(`signal ${signal} still says ${name} and ends it with 0`, async () => {
       const subject = await startReady({ program: OURS });
-      // Nothing is cached any more: the kernel reads libc and the executable from disk again.
-      if (ROOT) await Bun.write("/proc/sys/vm/drop_caches", "3");
       subject.send(signal);
       expect(await subject.ended()).toEqual({
         exit: 0,

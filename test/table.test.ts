@@ -30,7 +30,7 @@ test("measurements are taken in turns", async () => {
 });
 
 test("the table is Markdown, with an empty cell for what was not measured", () => {
-  const cells = table(figures, programs)
+  const cells = table(figures, programs, "theirs")
     .split("\n")
     .map((line) => line.split("|").map((cell) => cell.trim()));
   expect(cells[0]).toEqual(["", "median (10th to 90th percentile)", "ours", "theirs", "ratio to theirs", ""]);

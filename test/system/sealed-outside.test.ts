@@ -5,10 +5,10 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { NO_PID_NAMESPACE } from "../scripts/namespace.ts";
-import { isReady } from "../scripts/proc.ts";
-import { NO_REFERENCE, REFERENCE } from "../scripts/reference.ts";
-import { NAMESPACE, OURS, type Subject, startReady } from "./subject.ts";
+import { NO_PID_NAMESPACE } from "../../scripts/namespace.ts";
+import { isReady } from "../../scripts/proc.ts";
+import { NO_REFERENCE, REFERENCE } from "../../scripts/reference.ts";
+import { NAMESPACE, OURS, type Subject, startReady } from "../subject.ts";
 
 /** The image's user. */
 const USER = 65535;

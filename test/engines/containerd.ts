@@ -5,7 +5,7 @@ import { type ContainerConfig, Cri, type NamespaceOptions, type PodSandboxConfig
 import { type Host, until } from "./host.ts";
 import type { Image } from "./images.ts";
 import type { RuntimeSpec } from "./oci.ts";
-import type { Engine, Member, Pod } from "./pod.ts";
+import type { Engine, Member, Pod } from "./pods/pod.ts";
 
 /** A running containerd. */
 export interface Containerd extends Engine {

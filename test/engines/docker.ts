@@ -2,7 +2,7 @@
 import type { Subprocess } from "bun";
 import type { Host, Result } from "./host.ts";
 import type { Image } from "./images.ts";
-import type { Engine, Member, Pod } from "./pod.ts";
+import type { Engine, Member, Pod } from "./pods/pod.ts";
 
 /** Options under which a container has least: no network, no capability, no way to more. */
 export const STRICT = [

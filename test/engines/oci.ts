@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Host, type HostProcess, type Result, until } from "./host.ts";
 import { type Image, unpack } from "./images.ts";
-import type { Engine, Member, Pod } from "./pod.ts";
+import type { Engine, Member, Pod } from "./pods/pod.ts";
 
 /** The part of the OCI runtime configuration (`config.json`) that the tests read and write. */
 export interface RuntimeSpec {

@@ -1,7 +1,7 @@
 /** Runs podman with storage, state and configuration of its own. */
 import type { Host, Result } from "./host.ts";
 import type { Image } from "./images.ts";
-import type { Engine, Member, Pod } from "./pod.ts";
+import type { Engine, Member, Pod } from "./pods/pod.ts";
 
 /** The names of namespaces that a pod's containers share with pause, as podman calls them. */
 const SHARED = "net,ipc,uts";

@@ -3,15 +3,15 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { hostPlatform, PLATFORMS } from "../../scripts/platforms.ts";
-import { rfc3339 } from "../../scripts/provenance.ts";
-import { ArchiveReader, type Manifest, type ReadImage } from "../image-reader.ts";
-import { image } from "../project.ts";
-import { buildKitClient, type Engine, output, startDocker, startPodman } from "./image-engines.ts";
-import { builderImage, type HelperImage } from "./image-helpers.ts";
-import { describeEngine } from "./requirements.ts";
+import { hostPlatform, PLATFORMS } from "../../../scripts/platforms.ts";
+import { rfc3339 } from "../../../scripts/provenance.ts";
+import { ArchiveReader, type Manifest, type ReadImage } from "../../image-reader.ts";
+import { image } from "../../project.ts";
+import { buildKitClient, type Engine, output, startDocker, startPodman } from "../image-engines.ts";
+import { describeEngine } from "../requirements.ts";
+import { builderImage, type HelperImage } from "./helpers.ts";
 
-const ROOT = join(import.meta.dir, "..", "..");
+const ROOT = join(import.meta.dir, "..", "..", "..");
 /** A build, with the copying of a large builder image. */
 const PATIENCE = 600_000;
 const TIME = 1_700_000_000;

@@ -3,10 +3,10 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmod, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pkg from "../../package.json";
-import { image } from "../project.ts";
-import { Apt } from "./apt.ts";
-import { describeEngine, PATIENCE } from "./requirements.ts";
+import pkg from "../../../package.json";
+import { image } from "../../project.ts";
+import { Apt } from "../apt.ts";
+import { describeEngine, PATIENCE } from "../requirements.ts";
 
 /** Orphans to reap. */
 const ORPHANS = 20;

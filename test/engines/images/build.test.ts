@@ -3,11 +3,11 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { copyProject, image } from "../project.ts";
-import { Host } from "./host.ts";
-import { describeEngine, PATIENCE } from "./requirements.ts";
+import { copyProject, image } from "../../project.ts";
+import { Host } from "../host.ts";
+import { describeEngine, PATIENCE } from "../requirements.ts";
 
-const ROOT = join(import.meta.dir, "..", "..");
+const ROOT = join(import.meta.dir, "..", "..", "..");
 const TIME = { SOURCE_DATE_EPOCH: "1700000000" };
 
 describeEngine("npm run image", ["faketime", "mount"], () => {

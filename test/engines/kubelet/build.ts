@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rename, rm, symlink } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { Apt } from "./apt.ts";
+import { Apt } from "../apt.ts";
 
 /** The last kubelet that Debian has the sources of; dockershim, which heeds the flag, went with 1.24. */
 const VERSION = "1.20.2";

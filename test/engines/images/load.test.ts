@@ -3,14 +3,14 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { hostPlatform, PLATFORMS } from "../../scripts/platforms.ts";
-import { ArchiveReader, type Descriptor, type Manifest } from "../image-reader.ts";
-import { image } from "../project.ts";
-import { type Engine, output, run, startContainerd, startDocker, startPodman } from "./image-engines.ts";
-import { type HelperImage, shellImage } from "./image-helpers.ts";
-import { describeEngine, PATIENCE } from "./requirements.ts";
+import { hostPlatform, PLATFORMS } from "../../../scripts/platforms.ts";
+import { ArchiveReader, type Descriptor, type Manifest } from "../../image-reader.ts";
+import { image } from "../../project.ts";
+import { type Engine, output, run, startContainerd, startDocker, startPodman } from "../image-engines.ts";
+import { describeEngine, PATIENCE } from "../requirements.ts";
+import { type HelperImage, shellImage } from "./helpers.ts";
 
-const ROOT = join(import.meta.dir, "..", "..");
+const ROOT = join(import.meta.dir, "..", "..", "..");
 const REFERENCE = "localhost/myorg/pause-ts:test";
 /** Limits of issue 3, in bytes: what engines report, and the layer compressed with zstd. */
 const SIZE_LIMIT = 85_000_000;

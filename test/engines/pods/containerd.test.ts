@@ -1,10 +1,10 @@
 /** Pods on containerd, over the socket that a kubelet would use. */
 import { expect, test } from "bun:test";
-import { type Containerd, POD, startContainerd } from "./containerd.ts";
-import type { NamespaceMode } from "./cri.ts";
+import { type Containerd, POD, startContainerd } from "../containerd.ts";
+import type { NamespaceMode } from "../cri.ts";
+import { describeEngine, PATIENCE } from "../requirements.ts";
+import { median, record } from "../results.ts";
 import { atRest, bothSides, compare, ownNamespaces, testPods, UNPRIVILEGED } from "./pod.ts";
-import { describeEngine, PATIENCE } from "./requirements.ts";
-import { median, record } from "./results.ts";
 
 const MODES: readonly NamespaceMode[] = ["POD", "CONTAINER", "NODE"];
 

@@ -1,9 +1,9 @@
 /** The default seccomp profiles of real engines, as they write them for a running container without capabilities. */
-import { POD, startContainerd } from "./containerd.ts";
-import { Docker, STRICT } from "./docker.ts";
-import { Host } from "./host.ts";
-import { busyboxImage, referenceImage } from "./images.ts";
-import type { RuntimeSpec } from "./oci.ts";
+import { POD, startContainerd } from "../containerd.ts";
+import { Docker, STRICT } from "../docker.ts";
+import { Host } from "../host.ts";
+import { busyboxImage, referenceImage } from "../images.ts";
+import type { RuntimeSpec } from "../oci.ts";
 
 /** An engine's profile by the engine's name: `linux.seccomp` of an OCI runtime configuration. */
 export type Profiles = Readonly<Record<"containerd" | "Docker", unknown>>;

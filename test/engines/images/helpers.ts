@@ -1,11 +1,11 @@
 /** The images that the tests of the image need besides it, made from what this machine has. */
 import { chmod, cp, mkdir, mkdtemp, realpath, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { digestOf } from "../../scripts/oci.ts";
-import type { Platform } from "../../scripts/platforms.ts";
-import { CACHE } from "../../scripts/runtime.ts";
+import { digestOf } from "../../../scripts/oci.ts";
+import type { Platform } from "../../../scripts/platforms.ts";
+import { CACHE } from "../../../scripts/runtime.ts";
 
-const ROOT = join(import.meta.dir, "..", "..");
+const ROOT = join(import.meta.dir, "..", "..", "..");
 
 /** An image in a file that `load` takes. */
 export interface HelperImage {

@@ -7,10 +7,10 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pkg from "../../package.json";
-import { image } from "../project.ts";
-import { Host, type HostProcess, until } from "./host.ts";
-import { describeEngine, PATIENCE } from "./requirements.ts";
+import pkg from "../../../package.json";
+import { image } from "../../project.ts";
+import { Host, type HostProcess, until } from "../host.ts";
+import { describeEngine, PATIENCE } from "../requirements.ts";
 
 const QEMU = "qemu-aarch64-static";
 /** SIGCHLD in a mask of /proc/PID/status. Its handler is the last that pause installs, and the emulator has none of its own. */

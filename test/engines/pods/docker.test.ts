@@ -1,10 +1,10 @@
 /** Pods and single containers on Docker. */
 import { expect, test } from "bun:test";
-import { Docker, STRICT } from "./docker.ts";
-import { until } from "./host.ts";
+import { Docker, STRICT } from "../docker.ts";
+import { until } from "../host.ts";
+import { describeEngine, PATIENCE } from "../requirements.ts";
+import { median, record } from "../results.ts";
 import { atRest, bothSides, compare, testPods, UNPRIVILEGED } from "./pod.ts";
-import { describeEngine, PATIENCE } from "./requirements.ts";
-import { median, record } from "./results.ts";
 
 /** Signals that must do nothing to the PID 1 of a container, the deadly ones of a crash among them. */
 const UNHEEDED = ["HUP", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "USR1", "SEGV", "USR2", "PIPE", "ALRM"];

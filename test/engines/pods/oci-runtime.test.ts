@@ -1,9 +1,9 @@
 /** Pods on runc and crun alone, in the strictest bundle there is. */
 import { beforeAll, expect, test } from "bun:test";
-import { type Limits, OciRuntime } from "./oci.ts";
+import { type Limits, OciRuntime } from "../oci.ts";
+import { describeEngine, PATIENCE } from "../requirements.ts";
+import { record } from "../results.ts";
 import { atRest, bothSides, compare, testPods, UNPRIVILEGED } from "./pod.ts";
-import { describeEngine, PATIENCE } from "./requirements.ts";
-import { record } from "./results.ts";
 import { defaultProfiles, type Profiles } from "./seccomp.ts";
 
 const KIBIBYTE = 1024;

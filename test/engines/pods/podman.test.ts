@@ -1,8 +1,8 @@
 /** Pods on podman. */
 import { test } from "bun:test";
+import { Podman } from "../podman.ts";
+import { describeEngine, PATIENCE } from "../requirements.ts";
 import { atRest, bothSides, compare, processes, testPods } from "./pod.ts";
-import { Podman } from "./podman.ts";
-import { describeEngine, PATIENCE } from "./requirements.ts";
 
 const ROOT = "0\t0\t0\t0";
 

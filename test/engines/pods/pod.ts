@@ -1,9 +1,9 @@
 /** What a pod must do, whichever engine runs it: one table of cases, each run with ours and with the C reference. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
-import { Host, type Status, until } from "./host.ts";
-import { busyboxImage, type Image, pauseImage, referenceImage } from "./images.ts";
-import { PATIENCE } from "./requirements.ts";
+import { Host, type Status, until } from "../host.ts";
+import { busyboxImage, type Image, pauseImage, referenceImage } from "../images.ts";
+import { PATIENCE } from "../requirements.ts";
 
 /** A container that joined a pod. */
 export interface Member {

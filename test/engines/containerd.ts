@@ -51,11 +51,11 @@ state = "${folder}/state"
 }
 
 /** Where the distribution keeps the CNI plugins. */
-const CNI_PLUGINS =
+export const CNI_PLUGINS =
   ["/usr/lib/cni", "/opt/cni/bin"].find((folder) => Bun.which("bridge", { PATH: folder })) ?? "/usr/lib/cni";
 
 /** A network of the host's own: a bridge without a gateway to the outside. */
-function network(folder: string): unknown {
+export function network(folder: string): unknown {
   const ipam = { type: "host-local", subnet: "10.200.0.0/16", dataDir: `${folder}/addresses` };
   const bridge = { type: "bridge", bridge: "pods0", isGateway: false, ipMasq: false, ipam };
   return { cniVersion: "0.4.0", name: "pods", plugins: [bridge] };

@@ -25,11 +25,17 @@ export class Docker implements Engine {
     this.busybox = busybox.reference;
   }
 
-  /** Starts dockerd and loads the images. */
-  static async start(this: void, host: Host, pause: Image, busybox: Image): Promise<Docker> {
+  /** Starts dockerd, with this in its configuration file, and loads the images. */
+  static async start(
+    this: void,
+    host: Host,
+    pause: Image,
+    busybox: Image,
+    configuration: Readonly<Record<string, unknown>> = {},
+  ): Promise<Docker> {
     const docker = new Docker(host, pause, busybox);
     // In place of the machine's own configuration.
-    await Bun.write(`${host.folder}/daemon.json`, "{}");
+    await Bun.write(`${host.folder}/daemon.json`, JSON.stringify(configuration));
     await docker.#start();
     for (const { archive } of [pause, busybox]) await docker.output("load", "--quiet", "--input", archive);
     return docker;

@@ -48,7 +48,9 @@ async function build(folder: string): Promise<string> {
   await symlink(tree, place);
   const [major = "", minor = ""] = VERSION.split(".");
   const told = { gitVersion: `v${VERSION}`, gitMajor: major, gitMinor: minor };
-  const flags = Object.entries(told).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
+  const flags = Object.entries(told).map(
+    ([name, value]) => `-X k8s.io/kubernetes/vendor/k8s.io/component-base/version.${name}=${value}`,
+  );
   const made = join(folder, "kubelet");
   const go = join(compiler, GOROOT, "bin", "go");
   // The working folder must be known by the path through the link, or the packages below have no import path.

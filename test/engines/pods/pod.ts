@@ -39,10 +39,10 @@ export interface Engine extends AsyncDisposable {
 }
 
 /** Starts an engine on `host` for pods of `pause` that are joined by containers of `busybox`. It owns the host from then on. */
-export type StartEngine<E extends Engine = Engine> = (host: Host, pause: Image, busybox: Image) => Promise<E>;
+export type StartEngine<E extends AsyncDisposable = Engine> = (host: Host, pause: Image, busybox: Image) => Promise<E>;
 
 /** The same engine twice: with our image and with the reference's. */
-export interface Sides<E extends Engine = Engine> {
+export interface Sides<E extends AsyncDisposable = Engine> {
   readonly ours: E;
   readonly reference: E;
 }
@@ -266,7 +266,7 @@ export async function processes(member: Member): Promise<string[]> {
 }
 
 /** Starts both sides of an engine before the tests around it, stops them afterwards, and gives access to them. */
-export function bothSides<E extends Engine>(start: StartEngine<E>): () => Sides<E> {
+export function bothSides<E extends AsyncDisposable>(start: StartEngine<E>): () => Sides<E> {
   let sides: Sides<E> | undefined;
   const launch = async (imageOf: (folder: string) => Promise<Image>) => {
     const host = await Host.start();
@@ -307,7 +307,7 @@ function locked(observation: Observation): Observation {
 }
 
 /** Observes the same on both sides, holds the reference to `must` and ours to the reference. */
-export async function compare<E extends Engine>(
+export async function compare<E extends AsyncDisposable>(
   sides: Sides<E>,
   must: Observation,
   observe: (engine: E) => Promise<Observation>,

@@ -64,14 +64,18 @@ export function childrenOf(pid: number): Child[] {
 }
 
 /**
- * Waits until `condition` gives something other than undefined or false, and returns that.
- * Throws after `seconds`, naming `what` was waited for: many more than it takes, for a machine may be slow or busy.
+ * Waits until `condition` gives something other than undefined or false, at once or as a promise, and returns that.
+ * Throws after `seconds` (generous: a busy machine must not fail what waits), naming `what` was waited for.
  */
-export async function until<T>(what: string, condition: () => T | undefined | false, seconds = 60): Promise<T> {
+export async function until<T>(
+  what: string,
+  condition: () => Promise<T | undefined | false> | T | undefined | false,
+  seconds = 60,
+): Promise<T> {
   const deadline = performance.now() + seconds * 1000;
   for (;;) {
     const asked = performance.now();
-    const value = condition();
+    const value = await condition();
     if (value !== undefined && value !== false) return value;
     if (asked > deadline) throw new Error(`waited ${seconds} s for ${what}`);
     // Looking must not slow down what is looked at: never more than half the time.

@@ -1,6 +1,7 @@
 /** Fetches Debian's packages, of any suite and architecture, with an apt of its own that changes nothing on the machine. */
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { output } from "./command.ts";
 
 /** Keys that Debian signs its suites with; a file of the package debian-archive-keyring. */
 const KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -21,7 +22,7 @@ export async function debianMirrors(): Promise<[string, ...string[]]> {
   const release = await Bun.file("/etc/os-release").text();
   const suites = [release.match(/^VERSION_CODENAME=(.*)$/m)?.[1], ...ALIASES];
   const apt = ["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)", "Created-By: Packages"];
-  const targets = (await output(apt, "/")).trim().split("\n");
+  const targets = (await output(apt)).trim().split("\n");
   const [first, ...others] = new Set(
     targets.flatMap((target) => {
       const [site = "", suite] = target.split(" ");
@@ -30,15 +31,6 @@ export async function debianMirrors(): Promise<[string, ...string[]]> {
   );
   if (first === undefined) throw new Error("apt on this machine is not set up with a mirror of Debian");
   return [first, ...others];
-}
-
-/** Runs a command that must succeed, in `folder`, and returns what it wrote. Throws with its messages otherwise. */
-async function output(command: readonly string[], folder: string, env: Record<string, string> = {}): Promise<string> {
-  const options = { cwd: folder, stdin: "ignore", stdout: "pipe", stderr: "pipe" } as const;
-  const child = Bun.spawn([...command], { ...options, env: { ...process.env, ...env } });
-  const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}`);
-  return stdout;
 }
 
 /** An apt with lists, cache and downloads in one folder. It knows the machine's proxies, certificates and transports. */
@@ -78,7 +70,7 @@ export class Apt {
 
   /** Runs one of apt's commands in the folder and returns what it wrote. Throws with its messages if it fails. */
   run(...command: readonly string[]): Promise<string> {
-    return output(command, this.folder, { APT_CONFIG: join(this.folder, "apt.conf") });
+    return output(command, { cwd: this.folder, env: { APT_CONFIG: join(this.folder, "apt.conf") } });
   }
 
   /** Downloads packages, without what they depend on, and unpacks their files below `root`, which is made if need be. */

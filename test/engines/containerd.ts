@@ -1,22 +1,12 @@
 /** Starts containerd as a CRI runtime whose sandboxes run a given pause image. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { until } from "../../scripts/proc.ts";
 import { type ContainerConfig, Cri, type NamespaceOptions, type PodSandboxConfig } from "./cri.ts";
-import { type Host, until } from "./host.ts";
+import { Engine, type Member, type Pod, type PodOptions } from "./engine.ts";
+import type { Host } from "./host.ts";
 import type { Image } from "./images.ts";
 import type { RuntimeSpec } from "./oci.ts";
-import type { Engine, Member, Pod } from "./pods/pod.ts";
-
-/** A running containerd. */
-export interface Containerd extends Engine {
-  readonly cri: Cri;
-  /** RunPodSandbox with namespaces as told; returns the sandbox's ID. */
-  runSandbox(name: string, namespaces: NamespaceOptions): Promise<string>;
-  /** What the runtime knows of a sandbox. */
-  sandbox(id: string): Promise<Sandbox>;
-  /** Stops and removes a sandbox. */
-  removeSandbox(id: string): Promise<void>;
-}
 
 /** A sandbox as PodSandboxStatus tells it. */
 export interface Sandbox {
@@ -29,8 +19,11 @@ export interface Sandbox {
   readonly runtimeSpec: RuntimeSpec;
 }
 
-/** containerd's configuration: everything below `folder`, the rest as shipped. */
-function configuration(folder: string, sandboxImage: string): string {
+/** Where the distribution keeps the CNI plugins. */
+export const CNI_PLUGINS = "/usr/lib/cni";
+
+/** containerd's configuration before version 2: everything below `folder`, the rest as shipped. */
+function configuration2(folder: string, sandboxImage: string): string {
   const cri = 'plugins."io.containerd.grpc.v1.cri"';
   return `version = 2
 root = "${folder}/root"
@@ -50,9 +43,28 @@ state = "${folder}/state"
 `;
 }
 
-/** Where the distribution keeps the CNI plugins. */
-export const CNI_PLUGINS =
-  ["/usr/lib/cni", "/opt/cni/bin"].find((folder) => Bun.which("bridge", { PATH: folder })) ?? "/usr/lib/cni";
+/** The same from containerd 2 on, which takes the sandbox image from those that it pins. */
+function configuration3(folder: string, sandboxImage: string): string {
+  const [images, runtime] = ['plugins."io.containerd.cri.v1.images"', 'plugins."io.containerd.cri.v1.runtime"'];
+  return `version = 3
+root = "${folder}/root"
+state = "${folder}/state"
+[grpc]
+  address = "${folder}/containerd.sock"
+[${images}.pinned_images]
+  sandbox = "${sandboxImage}"
+[${runtime}]
+  disable_apparmor = true
+  restrict_oom_score_adj = true
+  [${runtime}.cni]
+    bin_dirs = ["${CNI_PLUGINS}"]
+    conf_dir = "${folder}/cni"
+  [${runtime}.containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri"]
+  stream_server_port = "0"
+`;
+}
 
 /** A network of the host's own: a bridge without a gateway to the outside. */
 export function network(folder: string): unknown {
@@ -64,39 +76,48 @@ export function network(folder: string): unknown {
 /** The namespaces of an ordinary pod. */
 export const POD: NamespaceOptions = { network: "POD", pid: "POD", ipc: "POD" };
 
-/** Starts containerd with `pause` as its sandbox image. */
-export async function startContainerd(host: Host, pause: Image, busybox: Image): Promise<Containerd> {
-  const { folder } = host;
-  await mkdir(join(folder, "cni"));
-  await Bun.write(join(folder, "cni", "pods.conflist"), JSON.stringify(network(folder)));
-  await Bun.write(join(folder, "containerd.toml"), configuration(folder, pause.reference));
-  const socket = join(folder, "containerd.sock");
-  const cri = new Cri(socket);
-  await host.daemon("containerd", ["containerd", "--config", join(folder, "containerd.toml")], () =>
-    cri.call("Version", {}).then(
-      () => true,
-      () => false,
-    ),
-  );
-  for (const { archive } of [pause, busybox]) {
-    await host.output(["ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", archive]);
-  }
-  await host.daemon("events", ["ctr", "--address", socket, "events"], () => Promise.resolve(true));
-  return new Runtime(host, cri, busybox);
-}
-
-class Runtime implements Containerd {
-  readonly host: Host;
+/** A running containerd. Its command is ctr, with the images that pods are of. */
+export class Containerd extends Engine {
+  /** Its first number, as in 2.1.9. */
+  readonly major: number;
   readonly cri: Cri;
-  readonly #busybox: Image;
+  readonly #busybox: string;
   readonly #configs = new Map<string, PodSandboxConfig>();
 
-  constructor(host: Host, cri: Cri, busybox: Image) {
-    this.host = host;
-    this.cri = cri;
+  private constructor(host: Host, major: number, busybox: string) {
+    const address = join(host.folder, "containerd.sock");
+    super(host, ["ctr"], { CONTAINERD_ADDRESS: address, CONTAINERD_NAMESPACE: "k8s.io" });
+    this.major = major;
+    this.cri = new Cri(address);
     this.#busybox = busybox;
   }
 
+  /** Starts containerd with `pause` as its sandbox image. */
+  static async start(this: void, host: Host, pause?: Image, busybox?: Image): Promise<Containerd> {
+    const { folder } = host;
+    const major = Number(/ v?(\d+)\./.exec(await host.output(["containerd", "--version"]))?.[1]);
+    await mkdir(join(folder, "cni"));
+    await Bun.write(join(folder, "cni", "pods.conflist"), JSON.stringify(network(folder)));
+    const configuration = major < 2 ? configuration2 : configuration3;
+    await Bun.write(join(folder, "containerd.toml"), configuration(folder, pause?.reference ?? ""));
+    const containerd = new Containerd(host, major, busybox?.reference ?? "");
+    await host.daemon("containerd", ["containerd", "--config", join(folder, "containerd.toml")], () =>
+      containerd.cri.call("Version", {}).then(
+        () => true,
+        () => false,
+      ),
+    );
+    for (const image of [pause, busybox]) if (image) await containerd.load(image.archive);
+    const events = ["ctr", "--address", join(folder, "containerd.sock"), "events"];
+    await host.daemon("events", events, () => Promise.resolve(true));
+    return containerd;
+  }
+
+  load(archive: string): Promise<string> {
+    return this.output("images", "import", archive);
+  }
+
+  /** RunPodSandbox with namespaces as told; returns the sandbox's ID. */
   async runSandbox(name: string, namespaceOptions: NamespaceOptions): Promise<string> {
     const config: PodSandboxConfig = {
       metadata: { name, uid: name, namespace: "default" },
@@ -111,6 +132,7 @@ class Runtime implements Containerd {
     return podSandboxId;
   }
 
+  /** What the runtime knows of a sandbox. */
   async sandbox(id: string): Promise<Sandbox> {
     const answer = await this.cri.call("PodSandboxStatus", { id, verbose: true });
     const { status } = answer;
@@ -119,12 +141,13 @@ class Runtime implements Containerd {
     return { state: status.state, ip: status.network?.ip ?? "", pid: details.pid, runtimeSpec: details.runtimeSpec };
   }
 
+  /** Stops and removes a sandbox. */
   async removeSandbox(id: string): Promise<void> {
     await this.cri.call("StopPodSandbox", { podSandboxId: id });
     await this.cri.call("RemovePodSandbox", { podSandboxId: id });
   }
 
-  async startPod(name: string, { sharedPid }: { readonly sharedPid: boolean }): Promise<Pod> {
+  async startPod(name: string, { sharedPid }: PodOptions): Promise<Pod> {
     const namespaces: NamespaceOptions = { ...POD, pid: sharedPid ? "POD" : "CONTAINER" };
     const id = await this.runSandbox(name, namespaces);
     const { pid } = await this.sandbox(id);
@@ -150,7 +173,7 @@ class Runtime implements Containerd {
     if (!sandboxConfig) throw new Error(`no sandbox ${podSandboxId}`);
     const config: ContainerConfig = {
       metadata,
-      image: { image: this.#busybox.reference },
+      image: { image: this.#busybox },
       command: ["sh", "-c", script],
       linux: { securityContext: { namespaceOptions } },
     };
@@ -184,8 +207,8 @@ class Runtime implements Containerd {
     return Number(/"exit_status":(\d+)/.exec(event)?.[1] ?? 0);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  override async [Symbol.asyncDispose](): Promise<void> {
     this.cri[Symbol.dispose]();
-    await this.host[Symbol.asyncDispose]();
+    await super[Symbol.asyncDispose]();
   }
 }

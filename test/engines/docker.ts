@@ -1,8 +1,8 @@
 /** Starts dockerd, with a containerd of its own. */
 import type { Subprocess } from "bun";
-import type { Host, Result } from "./host.ts";
+import { CommandLine, type Pod, type PodOptions } from "./engine.ts";
+import type { Host } from "./host.ts";
 import type { Image } from "./images.ts";
-import type { Engine, Member, Pod } from "./pods/pod.ts";
 
 /** Options under which a container has least: no network, no capability, no way to more. */
 export const STRICT = [
@@ -11,33 +11,27 @@ export const STRICT = [
 ] as const;
 
 /** A running dockerd and the client that talks to it. */
-export class Docker implements Engine {
-  readonly host: Host;
-  /** The pause image's name. */
-  readonly pause: string;
-  /** The name of the image of containers that join. */
-  readonly busybox: string;
+export class Docker extends CommandLine {
   #daemon: Subprocess | undefined;
 
-  private constructor(host: Host, pause: Image, busybox: Image) {
-    this.host = host;
-    this.pause = pause.reference;
-    this.busybox = busybox.reference;
-  }
-
-  /** Starts dockerd, with this in its configuration file, and loads the images. */
+  /**
+   * Starts dockerd, with `configuration` in its file of settings, and loads the images. `docker build` is that before
+   * BuildKit where both are there.
+   */
   static async start(
     this: void,
     host: Host,
-    pause: Image,
-    busybox: Image,
+    pause?: Image,
+    busybox?: Image,
     configuration: Readonly<Record<string, unknown>> = {},
   ): Promise<Docker> {
-    const docker = new Docker(host, pause, busybox);
+    const { folder } = host;
+    const env = { DOCKER_HOST: `unix://${folder}/docker.sock`, DOCKER_CONFIG: folder, DOCKER_BUILDKIT: "0" };
+    const docker = new Docker(host, "docker", env, pause, busybox);
     // In place of the machine's own configuration.
-    await Bun.write(`${host.folder}/daemon.json`, JSON.stringify(configuration));
+    await Bun.write(`${folder}/daemon.json`, JSON.stringify(configuration));
     await docker.#start();
-    for (const { archive } of [pause, busybox]) await docker.output("load", "--quiet", "--input", archive);
+    for (const image of [pause, busybox]) if (image) await docker.load(image.archive);
     return docker;
   }
 
@@ -60,25 +54,7 @@ export class Docker implements Engine {
     await this.#start();
   }
 
-  /** Runs a docker command. */
-  run(...args: readonly string[]): Promise<Result> {
-    const { folder } = this.host;
-    return this.host.run(["docker", ...args], { DOCKER_HOST: `unix://${folder}/docker.sock`, DOCKER_CONFIG: folder });
-  }
-
-  /** Runs a docker command that must succeed and returns what it wrote, without the last newline. */
-  async output(...args: readonly string[]): Promise<string> {
-    const { status, stdout, stderr } = await this.run(...args);
-    if (status !== 0) throw new Error(`docker ${args.join(" ")}: status ${status}: ${stderr}`);
-    return stdout.trimEnd();
-  }
-
-  /** One field of `docker inspect`, as a Go template names it: `.State.Pid`. */
-  async inspect(container: string, field: string): Promise<unknown> {
-    return JSON.parse(await this.output("inspect", "--type", "container", "--format", `{{json ${field}}}`, container));
-  }
-
-  async startPod(name: string, { sharedPid }: { readonly sharedPid: boolean }): Promise<Pod> {
+  async startPod(name: string, { sharedPid }: PodOptions): Promise<Pod> {
     const shareable = ["--name", name, "--hostname", name, "--ipc", "shareable"];
     await this.output("run", "--detach", ...STRICT, ...shareable, this.pause);
     const containers = new Set([name]);
@@ -90,31 +66,13 @@ export class Docker implements Engine {
         const shared = namespaces.flatMap((kind) => [`--${kind}`, `container:${name}`]);
         await this.output("run", "--detach", "--name", id, ...shared, this.busybox, "sh", "-c", script);
         containers.add(id);
-        return this.#member(id, () => containers.delete(id));
+        const { remove, ...rest } = this.member(id);
+        return { ...rest, remove: () => remove().then(() => void containers.delete(id)) };
       },
       running: async () => (await this.inspect(name, ".State.Running")) === true,
       stop: async () => void (await this.output("stop", name)),
       exitStatus: async () => Number(await this.inspect(name, ".State.ExitCode")),
       remove: async () => void (await this.output("rm", "--force", ...[...containers].reverse())),
     };
-  }
-
-  #member(id: string, removed: () => void): Member {
-    return {
-      exec: (script) =>
-        this.run("exec", id, "sh", "-c", script).then(({ status, stdout, stderr }) => {
-          if (status !== 0) throw new Error(`exec: status ${status}: ${stderr}`);
-          return stdout;
-        }),
-      exited: async () => Number(await this.output("wait", id)),
-      remove: async () => {
-        await this.output("rm", id);
-        removed();
-      },
-    };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.host[Symbol.asyncDispose]();
   }
 }

@@ -3,6 +3,8 @@ import { mkdtemp, readdir, readFile, readlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Subprocess } from "bun";
+import { until } from "../../scripts/proc.ts";
+import { ROOT } from "./command.ts";
 
 /** How a command ended and what it said. */
 export interface Result {
@@ -25,37 +27,39 @@ const STATUS = [
 export type Status = Readonly<Record<(typeof STATUS)[number], string>>;
 
 /**
- * Calls `attempt` until it returns something other than undefined or false, and returns that.
- *
- * Throws after `seconds` (generous: a slow machine must not fail a test), naming `what` did not come about.
- */
-export async function until<T>(
-  what: string,
-  attempt: () => Promise<T | undefined | false> | T | undefined | false,
-  seconds = 60,
-): Promise<T> {
-  const deadline = performance.now() + seconds * 1000;
-  for (;;) {
-    const value = await attempt();
-    if (value !== undefined && value !== false) return value;
-    if (performance.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
-    await Bun.sleep(5);
-  }
-}
-
-/**
  * Makes namespaces with a process 1 that reaps and an empty /run, prints the PID of their holder and `ready`, waits
  * until they are gone and removes the folder `$1` and the cgroup of the same name, in every hierarchy. The unified
  * hierarchy of a machine whose controllers are those of cgroup v1 is hidden, for crun refuses the mixture.
+ *
+ * With more arguments the root is a copy of the folder `$2`, which keeps changes in memory, and the folders from `$3`
+ * on are where they are. Engines look up their folders in mountinfo: changing the root alone, as chroot(1) does, is
+ * not enough for them.
  *
  * It outlives the test that was interrupted or killed: all ends when standard input closes. A shell that waits for
  * a command reaps every other child too, which orphans of the engine need.
  */
 const KEEPER = `trap '' INT TERM HUP
 exec 3<&0
-unshare --mount --uts --ipc --net --pid --fork --kill-child=KILL --mount-proc sh -c '
-  umount /sys/fs/cgroup/unified 2>/dev/null
-  mount -t tmpfs tmpfs /run && mkdir -m 1777 /run/lock && echo ready && cat; exit' <&3 &
+unshare --mount --uts --ipc --net --pid --fork --kill-child=KILL --mount-proc sh -ec '
+  umount /sys/fs/cgroup/unified 2>/dev/null || true
+  mount -t tmpfs tmpfs /run
+  shift
+  if [ $# -gt 0 ]; then
+    mkdir /run/root /run/changes /run/work
+    mount -t overlay -o "lowerdir=$1,upperdir=/run/changes,workdir=/run/work" overlay /run/root
+    shift
+    cd /run/root
+    for folder in /proc /sys /dev; do mount --rbind "$folder" ".$folder"; done
+    for folder; do mkdir -p ".$folder"; mount --bind "$folder" ".$folder"; done
+    mount -t tmpfs tmpfs run
+    pivot_root . mnt
+    umount --lazy /mnt
+    cd /
+  fi
+  mkdir -m 1777 /run/lock
+  echo ready
+  cat
+  exit' keeper "$@" <&3 &
 echo $!
 wait
 for try in $(seq 100); do
@@ -81,19 +85,23 @@ export class Host implements AsyncDisposable {
   /** PID of the process that holds the namespaces. */
   #holder = 0;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, root: readonly string[]) {
     this.folder = folder;
     this.cgroup = `/${basename(folder)}`;
-    this.#keeper = Bun.spawn(["sh", "-c", KEEPER, "keeper", folder], {
+    this.#keeper = Bun.spawn(["sh", "-c", KEEPER, "keeper", folder, ...root], {
       stdin: "pipe",
       stdout: "pipe",
       stderr: "inherit",
     });
   }
 
-  /** Starts one. Throws if this machine forbids the namespaces (they take root). */
-  static async start(): Promise<Host> {
-    const host = new Host(await mkdtemp(join(tmpdir(), "pause-engines-")));
+  /**
+   * Starts one with this machine's root, or with a copy of the folder `root` in which the project and the folder for
+   * temporary files are where they are. Throws if this machine forbids the namespaces (they take root).
+   */
+  static async start(this: void, root?: string): Promise<Host> {
+    const folder = await mkdtemp(join(tmpdir(), "pause-engines-"));
+    const host = new Host(folder, root === undefined ? [] : [root, tmpdir(), ROOT]);
     let said = "";
     for await (const bytes of host.#keeper.stdout) {
       said += new TextDecoder().decode(bytes);

@@ -1,9 +1,10 @@
 /** Runs pods on an OCI runtime alone, runc or crun: pause in the strictest bundle, members by the paths of its namespaces. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Host, type HostProcess, type Result, until } from "./host.ts";
-import { type Image, unpack } from "./images.ts";
-import type { Engine, Member, Pod } from "./pods/pod.ts";
+import { until } from "../../scripts/proc.ts";
+import { Engine, type Member, type Pod, type PodOptions, type StartEngine } from "./engine.ts";
+import type { Host, HostProcess, Result } from "./host.ts";
+import { unpack } from "./images.ts";
 
 /** The part of the OCI runtime configuration (`config.json`) that the tests read and write. */
 export interface RuntimeSpec {
@@ -63,24 +64,28 @@ chmod 755 pause-root
 rm -rf pause`;
 
 /** runc or crun on one host. */
-export class OciRuntime implements Engine {
-  readonly host: Host;
-  readonly #runtime: string;
+export class OciRuntime extends Engine {
   #containers = 0;
 
   private constructor(host: Host, runtime: string) {
-    this.host = host;
-    this.#runtime = runtime;
+    super(host, [runtime, "--root", join(host.folder, "state")]);
   }
 
   /** Returns what starts the given runtime: unpacks the images once, for all containers. */
-  static with(runtime: "runc" | "crun"): (host: Host, pause: Image, busybox: Image) => Promise<OciRuntime> {
+  static with(runtime: "runc" | "crun"): StartEngine<OciRuntime> {
     return async (host, pause, busybox) => {
-      await unpack(pause, join(host.folder, "pause"));
-      await unpack(busybox, join(host.folder, "busybox-root"));
-      await host.output(["sh", "-ec", DISK, "disk", host.folder]);
-      return new OciRuntime(host, runtime);
+      const engine = new OciRuntime(host, runtime);
+      if (busybox) await unpack(busybox.archive, join(host.folder, "busybox-root"));
+      if (pause) await engine.load(pause.archive);
+      return engine;
     };
+  }
+
+  /** Unpacks the archive, whose files all sandboxes run from then on. */
+  async load(archive: string): Promise<string> {
+    const { folder } = this.host;
+    await unpack(archive, join(folder, "pause"));
+    return this.host.output(["sh", "-ec", DISK, "disk", folder]);
   }
 
   /** Makes the kernel forget what it holds of pause's files, as if this machine never ran it. */
@@ -97,21 +102,12 @@ export class OciRuntime implements Engine {
     return Number(await this.host.output(["sh", "-c", `cat ${files} 2>/dev/null || true`]));
   }
 
-  /** Runs a command of the runtime. */
-  #run(...args: readonly string[]): Promise<Result> {
-    return this.host.run(this.#command(args));
-  }
-
-  #command(args: readonly string[]): string[] {
-    return [this.#runtime, "--root", join(this.host.folder, "state"), ...args];
-  }
-
   /** The runtime's own default configuration, changed by `change`, in a new bundle. Returns the bundle's name. */
   async #bundle(change: (spec: RuntimeSpec) => void): Promise<string> {
     const bundle = `bundle-${++this.#containers}`;
     const folder = join(this.host.folder, bundle);
     await mkdir(folder);
-    await this.host.output(["sh", "-c", `cd ${folder} && ${this.#runtime} spec`]);
+    await this.host.output(["sh", "-c", `cd ${folder} && ${this.command[0]} spec`]);
     const file = Bun.file(join(folder, "config.json"));
     const spec = (await file.json()) as RuntimeSpec;
     spec.process.terminal = false;
@@ -124,9 +120,8 @@ export class OciRuntime implements Engine {
 
   /** Starts a container from a bundle and waits until it runs or has ended. */
   async #start(name: string, bundle: string): Promise<Container> {
-    const child: HostProcess = this.host.spawn(
-      this.#command(["run", "--bundle", join(this.host.folder, bundle), name]),
-    );
+    const command = [...this.command, "run", "--bundle", join(this.host.folder, bundle), name];
+    const child: HostProcess = this.host.spawn(command);
     const ended = Promise.all([child.stdout.text(), child.stderr.text(), child.exited]).then(
       ([stdout, stderr, status]) => ({ status, stdout, stderr }),
     );
@@ -139,7 +134,7 @@ export class OciRuntime implements Engine {
   }
 
   async #state(name: string): Promise<{ readonly status: string; readonly pid: number } | undefined> {
-    const { status, stdout } = await this.#run("state", name);
+    const { status, stdout } = await this.run("state", name);
     return status === 0 ? (JSON.parse(stdout) as { status: string; pid: number }) : undefined;
   }
 
@@ -165,11 +160,11 @@ export class OciRuntime implements Engine {
 
   /** Ends a container with `signal` and waits for its runtime. */
   async stop({ name, ended }: Container, signal: string): Promise<Result> {
-    await this.#run("kill", name, signal);
+    await this.run("kill", name, signal);
     return ended;
   }
 
-  async startPod(name: string, { sharedPid }: { readonly sharedPid: boolean }): Promise<Pod> {
+  async startPod(name: string, { sharedPid }: PodOptions): Promise<Pod> {
     const pause = await this.startPause(name, {});
     const containers = [pause];
     const shm = join(this.host.folder, `${name}-shm`);
@@ -205,7 +200,7 @@ export class OciRuntime implements Engine {
       exitStatus: async () => (await pause.ended).status,
       remove: async () => {
         for (const container of containers.reverse()) {
-          await this.#run("delete", "--force", container.name);
+          await this.run("delete", "--force", container.name);
           await container.ended;
         }
       },
@@ -215,7 +210,7 @@ export class OciRuntime implements Engine {
   #member({ name, ended }: Container): Member {
     return {
       exec: async (script) => {
-        const { status, stdout, stderr } = await this.#run("exec", name, "sh", "-c", script);
+        const { status, stdout, stderr } = await this.run("exec", name, "sh", "-c", script);
         if (status !== 0) throw new Error(`exec: status ${status}: ${stderr}`);
         return stdout;
       },
@@ -223,9 +218,5 @@ export class OciRuntime implements Engine {
       // A runtime in the foreground removes the container that ended.
       remove: async () => void (await ended),
     };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.host[Symbol.asyncDispose]();
   }
 }

@@ -1,65 +1,58 @@
-/** Runs podman with storage, state and configuration of its own. */
-import type { Host, Result } from "./host.ts";
+/** Runs podman with storage, state and configuration of its own; buildah and skopeo, with its environment, share them. */
+import { mkdir } from "node:fs/promises";
+import { CommandLine, type Pod, type PodOptions } from "./engine.ts";
+import type { Host } from "./host.ts";
 import type { Image } from "./images.ts";
-import type { Engine, Member, Pod } from "./pods/pod.ts";
 
 /** The names of namespaces that a pod's containers share with pause, as podman calls them. */
 const SHARED = "net,ipc,uts";
 
-/** podman's configuration: limits that this machine can give, cgroups without systemd. */
-function configuration(limits: { readonly files: string; readonly processes: string }, pause: string): string {
+/** podman's configuration: `limits` that this machine can give, cgroups without systemd. */
+function configuration(folder: string, limits: readonly string[], pause: string): string {
   return `[containers]
-default_ulimits = ["nofile=${limits.files}:${limits.files}", "nproc=${limits.processes}:${limits.processes}"]
+default_ulimits = [${limits.join(", ")}]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+tmp_dir = "${folder}/tmp"
 infra_image = "${pause}"
+[network]
+network_config_dir = "${folder}/networks"
 `;
 }
 
+/** Where images and containers lie. */
+function storage(folder: string): string {
+  return `[storage]\ndriver = "overlay"\ngraphroot = "${folder}/store"\nrunroot = "${folder}/run"\n`;
+}
+
 /** Podman on one host. */
-export class Podman implements Engine {
-  readonly host: Host;
-  /** The pause image's name. */
-  readonly pause: string;
-  /** The name of the image of containers that join. */
-  readonly busybox: string;
-
-  private constructor(host: Host, pause: Image, busybox: Image) {
-    this.host = host;
-    this.pause = pause.reference;
-    this.busybox = busybox.reference;
-  }
-
+export class Podman extends CommandLine {
   /** Configures podman and loads the images. */
-  static async start(this: void, host: Host, pause: Image, busybox: Image): Promise<Podman> {
-    const podman = new Podman(host, pause, busybox);
-    const [files = "", processes = ""] = (await host.output(["sh", "-c", "ulimit -Hn; ulimit -Hp"])).split("\n");
-    await Bun.write(`${host.folder}/containers.conf`, configuration({ files, processes }, podman.pause));
-    for (const { archive } of [pause, busybox]) await podman.output("load", "--quiet", "--input", archive);
+  static async start(this: void, host: Host, pause?: Image, busybox?: Image): Promise<Podman> {
+    const { folder } = host;
+    const env = {
+      CONTAINERS_CONF: `${folder}/containers.conf`,
+      CONTAINERS_STORAGE_CONF: `${folder}/storage.conf`,
+      TMPDIR: folder,
+      // Podman 5 says with every command that cgroup v1 is on its way out.
+      PODMAN_IGNORE_CGROUPSV1_WARNING: "1",
+    };
+    const podman = new Podman(host, "podman", env, pause, busybox);
+    // The hard limits of this machine may be below podman's defaults, and only a privileged root can raise them.
+    const [files, processes] = (await host.output(["sh", "-c", "ulimit -Hn; ulimit -Hp"])).split("\n");
+    const limits = [
+      `"nofile=${files}:${files}"`,
+      ...(processes === "unlimited" ? [] : [`"nproc=${processes}:${processes}"`]),
+    ];
+    await mkdir(`${folder}/store`);
+    await Bun.write(env.CONTAINERS_CONF, configuration(folder, limits, podman.pause));
+    await Bun.write(env.CONTAINERS_STORAGE_CONF, storage(folder));
+    for (const image of [pause, busybox]) if (image) await podman.load(image.archive);
     return podman;
   }
 
-  /** Runs a podman command. */
-  run(...args: readonly string[]): Promise<Result> {
-    const { folder } = this.host;
-    const state = ["--root", `${folder}/storage`, "--runroot", `${folder}/run`, "--tmpdir", `${folder}/libpod`];
-    return this.host.run(["podman", ...state, ...args], { CONTAINERS_CONF: `${folder}/containers.conf` });
-  }
-
-  /** Runs a podman command that must succeed and returns what it wrote, without the last newline. */
-  async output(...args: readonly string[]): Promise<string> {
-    const { status, stdout, stderr } = await this.run(...args);
-    if (status !== 0) throw new Error(`podman ${args.join(" ")}: status ${status}: ${stderr}`);
-    return stdout.trimEnd();
-  }
-
-  /** One field of `podman inspect`, as a Go template names it: `.State.Pid`. */
-  async inspect(container: string, field: string): Promise<unknown> {
-    return JSON.parse(await this.output("inspect", "--type", "container", "--format", `{{json ${field}}}`, container));
-  }
-
-  async startPod(name: string, { sharedPid }: { readonly sharedPid: boolean }): Promise<Pod> {
+  async startPod(name: string, { sharedPid }: PodOptions): Promise<Pod> {
     const infra = `${name}-infra`;
     await this.output(
       ...["pod", "create", "--name", name, "--infra-name", infra, "--infra-image", this.pause],
@@ -81,17 +74,8 @@ export class Podman implements Engine {
     };
   }
 
-  /** A container by its name. */
-  member(id: string): Member {
-    return {
-      exec: (script) => this.output("exec", id, "sh", "-c", script).then((text) => `${text}\n`),
-      exited: async () => Number(await this.output("wait", id)),
-      remove: async () => void (await this.output("rm", id)),
-    };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.host[Symbol.asyncDispose]();
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await super[Symbol.asyncDispose]();
     // Not everything of podman's takes --cgroup-parent. The kernel refuses to remove what another podman uses.
     const left = ["/sys/fs/cgroup", "-depth", "-type", "d", "-path", "*/libpod_parent*"];
     await Bun.spawn(["find", ...left, "-exec", "rmdir", "{}", ";"], { stderr: "ignore" }).exited;

@@ -1,5 +1,8 @@
 /** Decides whether an engine's tests run here: skipped with a reason where the engine is not installed, failed in CI. */
-import { describe, test } from "bun:test";
+import { beforeAll, describe, test } from "bun:test";
+import { GENERATIONS, type Generation } from "./generations.ts";
+import { Host } from "./host.ts";
+import { record } from "./results.ts";
 
 /** The longest that one test or one start of an engine may take, in milliseconds: a slow machine must not fail. */
 export const PATIENCE = 180_000;
@@ -21,5 +24,33 @@ export function describeEngine(name: string, commands: readonly string[], body: 
     });
   } else {
     test.skip(`${name}: ${reasons.join("; ")}`, () => {});
+  }
+}
+
+/**
+ * Describes tests for every generation of container engines. Which version of each of `programs` it has, and of which
+ * system, is shown and recorded; `tools` must be there besides.
+ */
+export function describeGenerations(
+  name: string,
+  programs: readonly string[],
+  body: (generation: Generation) => void,
+  tools: readonly string[] = [],
+): void {
+  for (const generation of GENERATIONS) {
+    describeEngine(`${name} of ${generation.name}`, generation.takes([...programs, ...tools]), () => {
+      beforeAll(async () => {
+        await using host = await Host.start(await generation.root());
+        const versions: Record<string, string> = {
+          system: await host.output(["sh", "-c", '. /etc/os-release; echo "$PRETTY_NAME"']),
+        };
+        for (const program of programs) {
+          const said = await host.output([program, "--version"]);
+          versions[program] = /\d+\.\d+\S*/.exec(said)?.[0].replace(/,$/, "") ?? said;
+        }
+        await record(`${name} of ${generation.name}, versions`, versions);
+      }, 4 * PATIENCE);
+      body(generation);
+    });
   }
 }

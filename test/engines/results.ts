@@ -13,10 +13,3 @@ export async function record(name: string, values: Readonly<Record<string, unkno
   await Bun.write(`${PATH}.part`, `${JSON.stringify({ ...all, [name]: values }, undefined, 2)}\n`);
   await rename(`${PATH}.part`, PATH);
 }
-
-/** The middle one of `values`; the mean of the middle two of an even number. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
-}

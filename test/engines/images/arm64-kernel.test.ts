@@ -6,6 +6,7 @@ import { join } from "node:path";
 import pkg from "../../../package.json";
 import { image } from "../../project.ts";
 import { Apt } from "../apt.ts";
+import { output } from "../command.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
 
 /** Orphans to reap. */
@@ -38,14 +39,6 @@ echo "said $(cat /said)"
 poweroff -f
 `;
 
-/** Runs a command in `folder` that must succeed. Throws with its messages otherwise. */
-async function run(folder: string, command: readonly string[]): Promise<string> {
-  const child = Bun.spawn([...command], { cwd: folder, stdout: "pipe", stderr: "pipe" });
-  const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}`);
-  return stdout;
-}
-
 /** Unpacks an arm64 kernel and an arm64 busybox to `unpacked` in `folder`. */
 async function packages(folder: string): Promise<void> {
   const apt = await Apt.open(join(folder, "apt"), { architecture: "arm64" });
@@ -65,17 +58,19 @@ describeEngine("arm64 kernel", ["qemu-system-aarch64", "cpio", "apt-get", "dpkg-
     const made = await image(["--rootfs", root, "--platform", "linux/arm64"], { SOURCE_DATE_EPOCH: "1" });
     if (made.status !== 0) throw new Error(made.stderr);
     for (const name of ["bin", "proc", "dev"]) await mkdir(join(root, name), { recursive: true });
-    await run(folder, ["cp", "unpacked/bin/busybox", join(root, "bin")]);
+    await output(["cp", "unpacked/bin/busybox", join(root, "bin")], { cwd: folder });
     await Bun.write(join(root, "init"), INIT);
     await chmod(join(root, "init"), 0o755);
-    await run(root, ["sh", "-c", "find . | cpio -o -H newc --quiet | gzip -1 >../initrd.gz"]);
+    await output(["sh", "-c", "find . | cpio -o -H newc --quiet | gzip -1 >../initrd.gz"], { cwd: root });
     const [kernel = ""] = (await readdir(join(folder, "unpacked", "boot"))).filter((name) =>
       name.startsWith("vmlinuz"),
     );
     const machine = ["-M", "virt", "-cpu", "cortex-a72", "-m", "1500", "-nographic", "-nic", "none", "-no-reboot"];
     const system = ["-kernel", join("unpacked", "boot", kernel), "-initrd", "initrd.gz"];
     const options = ["-append", "console=ttyAMA0 panic=-1 quiet"];
-    const console = await run(folder, ["timeout", "150", "qemu-system-aarch64", ...machine, ...system, ...options]);
+    const console = await output(["timeout", "150", "qemu-system-aarch64", ...machine, ...system, ...options], {
+      cwd: folder,
+    });
     seen = Object.fromEntries(
       console.split(/\r?\n/).flatMap((line) => {
         const [, key, value] = line.match(/^(\w+) (.*)$/) ?? [];

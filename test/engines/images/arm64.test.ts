@@ -8,8 +8,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../../package.json";
+import { until } from "../../../scripts/proc.ts";
 import { image } from "../../project.ts";
-import { Host, type HostProcess, until } from "../host.ts";
+import { Host, type HostProcess } from "../host.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
 
 const QEMU = "qemu-aarch64-static";

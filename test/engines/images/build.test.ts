@@ -4,10 +4,10 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { copyProject, image } from "../../project.ts";
+import { ROOT } from "../command.ts";
 import { Host } from "../host.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
 
-const ROOT = join(import.meta.dir, "..", "..", "..");
 const TIME = { SOURCE_DATE_EPOCH: "1700000000" };
 
 describeEngine("npm run image", ["faketime", "mount"], () => {

@@ -7,30 +7,75 @@ import { hostPlatform, PLATFORMS } from "../../../scripts/platforms.ts";
 import { rfc3339 } from "../../../scripts/provenance.ts";
 import { ArchiveReader, type Manifest, type ReadImage } from "../../image-reader.ts";
 import { image } from "../../project.ts";
-import { buildKitClient, type Engine, output, startDocker, startPodman } from "../image-engines.ts";
+import { ROOT } from "../command.ts";
+import { Docker } from "../docker.ts";
+import { onNewHost } from "../engine.ts";
+import { MACHINE } from "../generations.ts";
+import type { Image } from "../images.ts";
+import { Podman } from "../podman.ts";
 import { describeEngine } from "../requirements.ts";
-import { builderImage, type HelperImage } from "./helpers.ts";
+import { builderImage } from "./builder.ts";
 
-const ROOT = join(import.meta.dir, "..", "..", "..");
 /** A build, with the copying of a large builder image. */
 const PATIENCE = 600_000;
 const TIME = 1_700_000_000;
 
+/**
+ * A docker client that can ask dockerd for a build by BuildKit: any before 23 can, later ones by the plugin buildx.
+ * There may be several clients on PATH; undefined if none can.
+ */
+function buildKitClient(): string | undefined {
+  const { PATH = "" } = process.env;
+  const clients = PATH.split(":").map((folder) => Bun.which("docker", { PATH: folder }));
+  return clients.flatMap((client) => (client && hasBuildKit(client) ? [client] : []))[0];
+}
+
+function hasBuildKit(client: string): boolean {
+  const { stdout } = Bun.spawnSync([client, "--version"]);
+  if (Number(stdout.toString().match(/version (\d+)/)?.[1]) < 23) return true;
+  return Bun.spawnSync([client, "buildx", "version"]).exitCode === 0;
+}
+
 const BUILDKIT = buildKitClient();
+
+/** What builds from a Containerfile. */
+interface Builder {
+  readonly name: string;
+  /** Starts the engine whose state it uses. */
+  readonly start: typeof Docker.start | typeof Podman.start;
+  readonly command: string;
+  /** Environment variables besides the engine's. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** How its command line for a build begins. */
+  readonly build: readonly string[];
+  /** Docker's builder before BuildKit takes the machine's platform for both stages. */
+  readonly otherPlatforms: boolean;
+}
 
 /** Also for podman. Without the second option it adds a label with its own version. */
 const BUILDAH = ["--isolation", "chroot", "--identity-label=false"];
+const DOCKER = { start: Docker.start, build: ["build", "--network", "none"] };
 
-const BUILDERS: readonly (readonly [string, () => Promise<Engine>, readonly string[]])[] = [
-  ["docker", () => startDocker(), ["build", "--network", "none"]],
-  ...(BUILDKIT ? [["docker with BuildKit", () => startDocker(BUILDKIT), ["build", "--network", "none"]] as const] : []),
-  ["podman", () => startPodman("podman"), ["build", ...BUILDAH]],
-  ["buildah", () => startPodman("buildah"), ["bud", ...BUILDAH]],
+const BUILDERS: readonly Builder[] = [
+  { ...DOCKER, name: "docker", command: "docker", otherPlatforms: false },
+  ...(BUILDKIT
+    ? [
+        {
+          ...DOCKER,
+          name: "docker with BuildKit",
+          command: BUILDKIT,
+          env: { DOCKER_BUILDKIT: "1" },
+          otherPlatforms: true,
+        },
+      ]
+    : []),
+  { name: "podman", start: Podman.start, command: "podman", build: ["build", ...BUILDAH], otherPlatforms: true },
+  { name: "buildah", start: Podman.start, command: "buildah", build: ["bud", ...BUILDAH], otherPlatforms: true },
 ];
 
 describeEngine("Containerfile", ["dockerd", "docker", "podman", "buildah", "npm"], () => {
   let folder = "";
-  let builder: HelperImage;
+  let builder: Image;
   const expected = new Map<string, ReadImage>();
 
   beforeAll(async () => {
@@ -49,34 +94,33 @@ describeEngine("Containerfile", ["dockerd", "docker", "podman", "buildah", "npm"
 
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  for (const [name, start, words] of BUILDERS) {
+  for (const { name, start, command, env = {}, build, otherPlatforms } of BUILDERS) {
     for (const { architecture } of PLATFORMS) {
-      // Docker's builder before BuildKit takes the machine's platform for both stages.
-      if (name === "docker" && architecture !== hostPlatform().architecture) continue;
+      if (!otherPlatforms && architecture !== hostPlatform().architecture) continue;
       test(
         `${name}, ${architecture}`,
         async () => {
-          await using engine = await start();
-          const saved = join(engine.host.folder, "saved.tar");
-          const context = join(engine.host.folder, "context");
+          await using engine = await onNewHost(MACHINE, start);
+          const { host } = engine;
+          const run = (...args: readonly string[]) => host.output([command, ...args], { ...engine.env, ...env });
+          const saved = join(host.folder, "saved.tar");
+          const context = join(host.folder, "context");
           await cp(ROOT, context, {
             recursive: true,
             filter: (from) => !/\/(node_modules|dist|\.git)$/.test(from),
           });
           const from = `docker-archive:${builder.archive}`;
-          if (engine.command === "buildah") await output(engine, "pull", from);
-          else await output(engine, "load", "--input", builder.archive);
-          await output(
-            engine,
-            ...[...words, "--file", join(context, "Containerfile"), "--tag", "localhost/pause:built"],
+          if (command === "buildah") await run("pull", from);
+          else await run("load", "--input", builder.archive);
+          await run(
+            ...[...build, "--file", join(context, "Containerfile"), "--tag", "localhost/pause:built"],
             ...["--build-arg", `BUILDER=${builder.reference}`, "--build-arg", `SOURCE_DATE_EPOCH=${TIME}`],
             ...["--build-arg", `CREATED=${rfc3339(TIME)}`, "--build-arg", "REVISION=abc"],
-            ...(name === "docker" ? [] : ["--platform", `linux/${architecture}`]),
+            ...(otherPlatforms ? ["--platform", `linux/${architecture}`] : []),
             context,
           );
-          if (engine.command === "buildah")
-            await output(engine, "push", "localhost/pause:built", `docker-archive:${saved}`);
-          else await output(engine, "save", "--output", saved, "localhost/pause:built");
+          if (command === "buildah") await run("push", "localhost/pause:built", `docker-archive:${saved}`);
+          else await run("save", "--output", saved, "localhost/pause:built");
 
           const built = await (await ArchiveReader.open(saved)).dockerImage();
           const wanted = expected.get(architecture);

@@ -1,6 +1,7 @@
 /** Pods of a kubelet whose flag `--pod-infra-container-image` names the image: what the flag was made for. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { until } from "../host.ts";
+import { until } from "../../../scripts/proc.ts";
+import { MACHINE } from "../generations.ts";
 import { atRest, bothSides, compare, UNPRIVILEGED } from "../pods/pod.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";
@@ -25,7 +26,7 @@ const UNHEEDED = "for n in $(seq 64); do case $n in 2|15) ;; *) kill -$n 1 || ex
 describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get", "dpkg-source"], () => {
   // Before both sides, which wait less long.
   beforeAll(async () => void (await kubelet()), KUBELET_PATIENCE);
-  const sides = bothSides(Dockershim.start);
+  const sides = bothSides(MACHINE, Dockershim.start);
 
   /** The infra containers, as they come and go. */
   const infras = new Map<Dockershim, Infra>();

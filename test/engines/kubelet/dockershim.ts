@@ -2,9 +2,10 @@
 import { chmod, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../../package.json";
+import { until } from "../../../scripts/proc.ts";
 import { CNI_PLUGINS, network } from "../containerd.ts";
 import { Docker } from "../docker.ts";
-import { type Host, until } from "../host.ts";
+import type { Host } from "../host.ts";
 import type { Image } from "../images.ts";
 import { kubelet } from "./build.ts";
 import { Kubelet, type PodContainer } from "./kubelet.ts";

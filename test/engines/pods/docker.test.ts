@@ -1,9 +1,10 @@
 /** Pods and single containers on Docker. */
 import { expect, test } from "bun:test";
+import { median } from "simple-statistics";
+import { until } from "../../../scripts/proc.ts";
 import { Docker, STRICT } from "../docker.ts";
-import { until } from "../host.ts";
-import { describeEngine, PATIENCE } from "../requirements.ts";
-import { median, record } from "../results.ts";
+import { describeGenerations, PATIENCE } from "../requirements.ts";
+import { record } from "../results.ts";
 import { atRest, bothSides, compare, testPods, UNPRIVILEGED } from "./pod.ts";
 
 /** Signals that must do nothing to the PID 1 of a container, the deadly ones of a crash among them. */
@@ -42,8 +43,8 @@ async function ending(docker: Docker, name: string): Promise<Readonly<Record<str
 
 const QUIET_END = { stdout: "", Status: "exited", OOMKilled: false, error: "" };
 
-describeEngine("Docker", ["dockerd", "docker", "containerd", "runc"], () => {
-  const sides = bothSides(Docker.start);
+describeGenerations("Docker", ["dockerd", "docker", "containerd", "runc"], (generation) => {
+  const sides = bothSides(generation, Docker.start);
   testPods(sides, UNPRIVILEGED);
 
   test(
@@ -95,7 +96,7 @@ describeEngine("Docker", ["dockerd", "docker", "containerd", "runc"], () => {
         times[docker === sides().ours ? "ours" : "reference"] = Math.round(median(taken));
         return ending(docker, "stopping");
       });
-      await record(`docker stop, median of ${STOPS}, milliseconds`, times);
+      await record(`Docker of ${generation.name}, docker stop, median of ${STOPS}, milliseconds`, times);
       for (const time of Object.values(times)) expect(time).toBeLessThan(SLOWEST_STOP);
     },
     PATIENCE,

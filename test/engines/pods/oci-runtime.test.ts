@@ -1,7 +1,7 @@
 /** Pods on runc and crun alone, in the strictest bundle there is. */
 import { beforeAll, expect, test } from "bun:test";
 import { type Limits, OciRuntime } from "../oci.ts";
-import { describeEngine, PATIENCE } from "../requirements.ts";
+import { describeGenerations, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";
 import { atRest, bothSides, compare, testPods, UNPRIVILEGED } from "./pod.ts";
 import { defaultProfiles, type Profiles } from "./seccomp.ts";
@@ -71,48 +71,55 @@ async function smallestMemory(runtime: OciRuntime, seccomp: unknown, high: numbe
   return lives;
 }
 
-let profiles: Promise<Profiles> | undefined;
-
 for (const name of ["runc", "crun"] as const) {
   const tools = ["mkfs.ext4", "losetup", "blockdev", "findmnt"];
-  describeEngine(name, [name, "containerd", "ctr", "dockerd", "docker", "runc", ...tools], () => {
-    const sides = bothSides(OciRuntime.with(name));
-    testPods(sides, UNPRIVILEGED);
+  const engines = ["containerd", "ctr", "dockerd", "docker", "runc"];
+  describeGenerations(
+    name,
+    [name],
+    (generation) => {
+      const sides = bothSides(generation, OciRuntime.with(name));
+      testPods(sides, UNPRIVILEGED);
 
-    beforeAll(async () => {
-      profiles ??= defaultProfiles();
-      await profiles;
-    }, PATIENCE);
+      let profiles: Profiles;
+      beforeAll(async () => {
+        profiles = await defaultProfiles(generation);
+      }, PATIENCE);
 
-    for (const engine of ["containerd", "Docker"] as const) {
-      test(
-        `the strictest bundle with the default seccomp profile of ${engine}`,
-        () => compare(sides(), LIVES, async (runtime) => life(runtime, { seccomp: (await profiles)?.[engine] })),
-        PATIENCE,
-      );
-      for (const memory of MEMORY.map((mebibytes) => mebibytes * MEBIBYTE)) {
+      for (const engine of ["containerd", "Docker"] as const) {
         test(
-          `the same with ${memory / MEBIBYTE} MiB of memory`,
-          () =>
-            compare(sides(), { ...LIVES, limit: memory }, async (runtime) =>
-              life(runtime, { memory, seccomp: (await profiles)?.[engine] }),
-            ),
+          `the strictest bundle with the default seccomp profile of ${engine}`,
+          () => compare(sides(), LIVES, async (runtime) => life(runtime, { seccomp: profiles[engine] })),
           PATIENCE,
         );
+        for (const memory of MEMORY.map((mebibytes) => mebibytes * MEBIBYTE)) {
+          test(
+            `the same with ${memory / MEBIBYTE} MiB of memory`,
+            () =>
+              compare(sides(), { ...LIVES, limit: memory }, async (runtime) =>
+                life(runtime, { memory, seccomp: profiles[engine] }),
+              ),
+            PATIENCE,
+          );
+        }
       }
-    }
 
-    test(
-      "the smallest memory limit under which it starts and lives",
-      async () => {
-        const seccomp = (await profiles)?.containerd;
-        const [high = 0, low = 0] = [Math.max(...MEMORY) * MEBIBYTE, Math.min(...MEMORY) * MEBIBYTE];
-        const ours = await smallestMemory(sides().ours, seccomp, high);
-        const reference = await smallestMemory(sides().reference, seccomp, high);
-        await record(`${name}, smallest memory limit, KiB`, { ours: ours / KIBIBYTE, reference: reference / KIBIBYTE });
-        expect(Math.max(ours, reference)).toBeLessThanOrEqual(low);
-      },
-      2 * PATIENCE,
-    );
-  });
+      test(
+        "the smallest memory limit under which it starts and lives",
+        async () => {
+          const seccomp = profiles.containerd;
+          const [high = 0, low = 0] = [Math.max(...MEMORY) * MEBIBYTE, Math.min(...MEMORY) * MEBIBYTE];
+          const ours = await smallestMemory(sides().ours, seccomp, high);
+          const reference = await smallestMemory(sides().reference, seccomp, high);
+          await record(`${name} of ${generation.name}, smallest memory limit, KiB`, {
+            ours: ours / KIBIBYTE,
+            reference: reference / KIBIBYTE,
+          });
+          expect(Math.max(ours, reference)).toBeLessThanOrEqual(low);
+        },
+        2 * PATIENCE,
+      );
+    },
+    [...engines, ...tools],
+  );
 }

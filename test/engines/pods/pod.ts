@@ -1,45 +1,12 @@
 /** What a pod must do, whichever engine runs it: one table of cases, each run with ours and with the C reference. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
-import { Host, type Status, until } from "../host.ts";
+import { until } from "../../../scripts/proc.ts";
+import { type Engine, type Member, onNewHost, type Pod } from "../engine.ts";
+import type { Generation } from "../generations.ts";
+import type { Host, Status } from "../host.ts";
 import { busyboxImage, type Image, pauseImage, referenceImage } from "../images.ts";
 import { PATIENCE } from "../requirements.ts";
-
-/** A container that joined a pod. */
-export interface Member {
-  /** Runs `sh -c script` in the container and returns what it wrote. Throws if it fails. */
-  exec(script: string): Promise<string>;
-  /** Waits until the container's own process has ended and returns its exit status. */
-  exited(): Promise<number>;
-  /** Removes the ended container. */
-  remove(): Promise<void>;
-}
-
-/** A running pod. */
-export interface Pod {
-  /** PID of pause on the host. */
-  readonly pause: number;
-  /** Starts a busybox container in the pod; its process is `sh -c script`. */
-  join(name: string, script: string): Promise<Member>;
-  /** Whether the engine holds pause to be running. */
-  running(): Promise<boolean>;
-  /** Stops the pod as the engine does. */
-  stop(): Promise<void>;
-  /** The exit status of pause, once it has ended: 128 and the signal's number when a signal ended it. */
-  exitStatus(): Promise<number>;
-  /** Removes the pod with all its containers. */
-  remove(): Promise<void>;
-}
-
-/** An engine that runs one pause image. */
-export interface Engine extends AsyncDisposable {
-  readonly host: Host;
-  /** Starts a pod called `name`. With `sharedPid`, containers that join see the PID namespace of pause. */
-  startPod(name: string, options: { readonly sharedPid: boolean }): Promise<Pod>;
-}
-
-/** Starts an engine on `host` for pods of `pause` that are joined by containers of `busybox`. It owns the host from then on. */
-export type StartEngine<E extends AsyncDisposable = Engine> = (host: Host, pause: Image, busybox: Image) => Promise<E>;
 
 /** The same engine twice: with our image and with the reference's. */
 export interface Sides<E extends AsyncDisposable = Engine> {
@@ -266,29 +233,26 @@ export async function processes(member: Member): Promise<string[]> {
 }
 
 /** Starts both sides of an engine before the tests around it, stops them afterwards, and gives access to them. */
-export function bothSides<E extends AsyncDisposable>(start: StartEngine<E>): () => Sides<E> {
-  let sides: Sides<E> | undefined;
-  const launch = async (imageOf: (folder: string) => Promise<Image>) => {
-    const host = await Host.start();
-    try {
-      return await start(host, await imageOf(host.folder), await busyboxImage(host.folder));
-    } catch (error) {
-      await host[Symbol.asyncDispose]();
-      throw error;
-    }
-  };
+export function bothSides<E extends AsyncDisposable>(
+  generation: Generation,
+  start: (host: Host, pause: Image, busybox: Image) => Promise<E>,
+): () => Sides<E> {
   const started: E[] = [];
   beforeAll(async () => {
-    for (const imageOf of [pauseImage, referenceImage]) started.push(await launch(imageOf));
-    const [ours, reference] = started;
-    if (ours && reference) sides = { ours, reference };
-  }, PATIENCE);
+    for (const imageOf of [pauseImage, referenceImage]) {
+      const engine = await onNewHost(generation, async (host) =>
+        start(host, await imageOf(host.folder), await busyboxImage(host.folder)),
+      );
+      started.push(engine);
+    }
+  }, 4 * PATIENCE);
   afterAll(async () => {
     for (const engine of started) await engine[Symbol.asyncDispose]();
   }, PATIENCE);
   return () => {
-    if (!sides) throw new Error("the engine did not start");
-    return sides;
+    const [ours, reference] = started;
+    if (!ours || !reference) throw new Error("the engine did not start");
+    return { ours, reference };
   };
 }
 

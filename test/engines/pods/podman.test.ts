@@ -1,7 +1,7 @@
 /** Pods on podman. */
 import { test } from "bun:test";
 import { Podman } from "../podman.ts";
-import { describeEngine, PATIENCE } from "../requirements.ts";
+import { describeGenerations, PATIENCE } from "../requirements.ts";
 import { atRest, bothSides, compare, processes, testPods } from "./pod.ts";
 
 const ROOT = "0\t0\t0\t0";
@@ -25,8 +25,8 @@ spec:
       command: [sleep, "2222"]
 `;
 
-describeEngine("podman", ["podman", "conmon", "crun"], () => {
-  const sides = bothSides(Podman.start);
+describeGenerations("podman", ["podman", "conmon", "crun"], (generation) => {
+  const sides = bothSides(generation, Podman.start);
   // Podman 4 gives a pod's infra container root and the default capabilities, whatever user the image names.
   testPods(sides, { Uid: ROOT, Gid: ROOT, NoNewPrivs: "0", Seccomp: "2" });
 

@@ -1,30 +1,40 @@
 /** The default seccomp profiles of real engines, as they write them for a running container without capabilities. */
-import { POD, startContainerd } from "../containerd.ts";
+import { Containerd, POD } from "../containerd.ts";
 import { Docker, STRICT } from "../docker.ts";
-import { Host } from "../host.ts";
-import { busyboxImage, referenceImage } from "../images.ts";
+import { onNewHost } from "../engine.ts";
+import type { Generation } from "../generations.ts";
+import { referenceImage } from "../images.ts";
 import type { RuntimeSpec } from "../oci.ts";
 
 /** An engine's profile by the engine's name: `linux.seccomp` of an OCI runtime configuration. */
 export type Profiles = Readonly<Record<"containerd" | "Docker", unknown>>;
 
-/** Starts both engines, has each make a container, and reads the profile from the configuration it made. */
-export async function defaultProfiles(): Promise<Profiles> {
-  return { containerd: await containerdProfile(), Docker: await dockerProfile() };
+/** The profiles of each generation that was asked for. */
+const known = new Map<Generation, Promise<Profiles>>();
+
+/** Starts both engines, once a run, has each make a container, and reads the profile from the configuration it made. */
+export function defaultProfiles(generation: Generation): Promise<Profiles> {
+  const profiles =
+    known.get(generation) ??
+    (async () => ({ containerd: await containerdProfile(generation), Docker: await dockerProfile(generation) }))();
+  known.set(generation, profiles);
+  return profiles;
 }
 
-async function containerdProfile(): Promise<unknown> {
-  await using host = await Host.start();
-  await using engine = await startContainerd(host, await referenceImage(host.folder), await busyboxImage(host.folder));
+async function containerdProfile(generation: Generation): Promise<unknown> {
+  await using engine = await onNewHost(generation, async (host) =>
+    Containerd.start(host, await referenceImage(host.folder)),
+  );
   const { runtimeSpec } = await engine.sandbox(await engine.runSandbox("profile", POD));
   return checked(runtimeSpec);
 }
 
-async function dockerProfile(): Promise<unknown> {
-  await using host = await Host.start();
-  await using docker = await Docker.start(host, await referenceImage(host.folder), await busyboxImage(host.folder));
+async function dockerProfile(generation: Generation): Promise<unknown> {
+  await using docker = await onNewHost(generation, async (host) =>
+    Docker.start(host, await referenceImage(host.folder)),
+  );
   const id = await docker.output("run", "--detach", ...STRICT, docker.pause);
-  const bundle = `${host.folder}/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/${id}`;
+  const bundle = `${docker.host.folder}/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/${id}`;
   return checked((await Bun.file(`${bundle}/config.json`).json()) as RuntimeSpec);
 }
 

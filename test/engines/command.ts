@@ -1,0 +1,19 @@
+/** Runs a command of this machine for the engine tests. */
+import { join } from "node:path";
+
+/** The project's folder. */
+export const ROOT = join(import.meta.dir, "..", "..");
+
+/** Where a command runs and with what besides this process's environment; in the project's folder if left out. */
+export interface Surroundings {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Runs a command that must succeed and returns what it wrote. Throws with its messages otherwise. */
+export async function output(command: readonly string[], { cwd = ROOT, env = {} }: Surroundings = {}): Promise<string> {
+  const child = Bun.spawn([...command], { cwd, env: { ...process.env, ...env }, stdout: "pipe", stderr: "pipe" });
+  const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}${stdout}`);
+  return stdout;
+}

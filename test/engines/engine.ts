@@ -1,0 +1,139 @@
+/** What the tests of pods and of images need of a container engine, whichever it is. */
+import type { Generation } from "./generations.ts";
+import { Host, type Result } from "./host.ts";
+import type { Image } from "./images.ts";
+
+/** A container that joined a pod. */
+export interface Member {
+  /** Runs `sh -c script` in the container and returns what it wrote. Throws if it fails. */
+  exec(script: string): Promise<string>;
+  /** Waits until the container's own process has ended and returns its exit status. */
+  exited(): Promise<number>;
+  /** Removes the ended container. */
+  remove(): Promise<void>;
+}
+
+/** A running pod. */
+export interface Pod {
+  /** PID of pause on the host. */
+  readonly pause: number;
+  /** Starts a busybox container in the pod; its process is `sh -c script`. */
+  join(name: string, script: string): Promise<Member>;
+  /** Whether the engine holds pause to be running. */
+  running(): Promise<boolean>;
+  /** Stops the pod as the engine does. */
+  stop(): Promise<void>;
+  /** The exit status of pause, once it has ended: 128 and the signal's number when a signal ended it. */
+  exitStatus(): Promise<number>;
+  /** Removes the pod with all its containers. */
+  remove(): Promise<void>;
+}
+
+/** How a pod is made. */
+export interface PodOptions {
+  /** Containers that join see the PID namespace of pause. */
+  readonly sharedPid: boolean;
+}
+
+/** A container engine on a host, which it owns: both end together. */
+export abstract class Engine implements AsyncDisposable {
+  readonly host: Host;
+  /** The words that its command lines begin with. */
+  readonly command: readonly string[];
+  /** Environment variables that make its command, and its relatives, use its own state. */
+  readonly env: Readonly<Record<string, string>>;
+
+  protected constructor(host: Host, command: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.host = host;
+    this.command = command;
+    this.env = env;
+  }
+
+  /** Runs a command line of the engine, whatever its outcome. */
+  run(...args: readonly string[]): Promise<Result> {
+    return this.host.run([...this.command, ...args], this.env);
+  }
+
+  /** Runs a command line that must succeed and returns what it wrote, without the last newline. Throws with its messages otherwise. */
+  output(...args: readonly string[]): Promise<string> {
+    return this.host.output([...this.command, ...args], this.env);
+  }
+
+  /** Takes the image of an archive and returns what it said of it: docker and podman, the image's name. */
+  abstract load(archive: string): Promise<string>;
+
+  /** Starts a pod called `name` of the pause image that the engine was started with. */
+  abstract startPod(name: string, options: PodOptions): Promise<Pod>;
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.host[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * Starts an engine on `host`, which it owns from then on, for pods of `pause` that are joined by containers of
+ * `busybox`; without them, for images alone.
+ */
+export type StartEngine<E extends AsyncDisposable = Engine> = (
+  host: Host,
+  pause?: Image,
+  busybox?: Image,
+) => Promise<E>;
+
+/** Starts an engine of a generation on a host of its own, which is gone again if the engine does not start. */
+export async function onNewHost<E extends AsyncDisposable>(
+  generation: Generation,
+  start: (host: Host) => Promise<E>,
+): Promise<E> {
+  const host = await Host.start(await generation.root());
+  try {
+    return await start(host);
+  } catch (error) {
+    await host[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** An engine with Docker's command line. */
+export abstract class CommandLine extends Engine {
+  /** The pause image's name. */
+  readonly pause: string;
+  /** The name of the image of containers that join. */
+  readonly busybox: string;
+
+  protected constructor(
+    host: Host,
+    command: string,
+    env: Readonly<Record<string, string>>,
+    pause?: Image,
+    busybox?: Image,
+  ) {
+    super(host, [command], env);
+    this.pause = pause?.reference ?? "";
+    this.busybox = busybox?.reference ?? "";
+  }
+
+  async load(archive: string): Promise<string> {
+    return (await this.output("load", "--quiet", "--input", archive)).replace(/^Loaded image(\(s\))?: /, "");
+  }
+
+  /** One field of `inspect`, as a Go template names it: `.State.Pid`. */
+  async inspect(container: string, field: string): Promise<unknown> {
+    return JSON.parse(await this.output("inspect", "--type", "container", "--format", `{{json ${field}}}`, container));
+  }
+
+  /** A container by its name. */
+  member(name: string): Member {
+    return {
+      exec: async (script) => {
+        const { status, stdout, stderr } = await this.run("exec", name, "sh", "-c", script);
+        if (status !== 0) throw new Error(`exec: status ${status}: ${stderr}`);
+        return stdout;
+      },
+      exited: async () => Number(await this.output("wait", name)),
+      remove: async () => void (await this.output("rm", name)),
+    };
+  }
+
+  abstract override startPod(name: string, options: PodOptions): Promise<Pod>;
+}

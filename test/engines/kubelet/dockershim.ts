@@ -65,7 +65,9 @@ export class Dockershim implements AsyncDisposable {
       ...["--network-plugin=cni", `--cni-conf-dir=${folder}/cni`, `--cni-bin-dir=${CNI_PLUGINS}`],
       `--cni-cache-dir=${folder}/cni-cache`,
     ];
-    return new Dockershim(docker, tag, await Kubelet.start(host, { executable, flags }));
+    const node = await Kubelet.on(host, executable);
+    await node.start(flags);
+    return new Dockershim(docker, tag, node);
   }
 
   /** Adds a static pod and waits until the engine runs all of it. */

@@ -10,16 +10,6 @@ export interface PodContainer {
   readonly script: string;
 }
 
-/** What the kubelet is started with. */
-export interface KubeletOptions {
-  /** Path of the executable. */
-  readonly executable: string;
-  /** Flags besides those that every kubelet here has. */
-  readonly flags: readonly string[];
-  /** Fields of its configuration besides those that every kubelet here has. */
-  readonly configuration?: Readonly<Record<string, unknown>>;
-}
-
 /**
  * What the kubelet wants of the kernel (`setupKernelTunables` of pkg/kubelet/cm). They are the machine's, so files
  * with these values lie over them: it finds what it wants and changes nothing.
@@ -39,20 +29,19 @@ const FIXED = ["/var/lib", "/var/log"];
 /** A running kubelet. What it starts and keeps is the host's, and goes with it. */
 export class Kubelet {
   readonly host: Host;
-  readonly #options: KubeletOptions;
+  readonly #executable: string;
   #daemon: Subprocess | undefined;
   #starts = 0;
 
-  private constructor(host: Host, options: KubeletOptions) {
+  private constructor(host: Host, executable: string) {
     this.host = host;
-    this.#options = options;
+    this.#executable = executable;
   }
 
-  /** Starts one for the engine that `options.flags` name. Throws with its last messages if it does not come up. */
-  static async start(host: Host, options: KubeletOptions): Promise<Kubelet> {
-    const kubelet = new Kubelet(host, options);
+  /** Makes a host fit for the kubelet whose executable has this path; it does not run yet. */
+  static async on(host: Host, executable: string): Promise<Kubelet> {
+    const kubelet = new Kubelet(host, executable);
     await kubelet.#prepare();
-    await kubelet.#start();
     return kubelet;
   }
 
@@ -77,9 +66,13 @@ export class Kubelet {
     await host.output(["sh", "-c", script, "sh", host.cgroup.slice(1)]);
   }
 
-  async #start(): Promise<void> {
+  /**
+   * Starts it, in place of the one that runs, whose pods stay, with flags and with fields of its configuration besides
+   * those that every kubelet here has. Throws with its last messages if it does not come up.
+   */
+  async start(flags: readonly string[], configuration: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    if (this.#daemon) await this.#stop(this.#daemon);
     const { host } = this;
-    const { executable, flags, configuration = {} } = this.#options;
     const settings = {
       apiVersion: "kubelet.config.k8s.io/v1beta1",
       kind: "KubeletConfiguration",
@@ -107,7 +100,7 @@ export class Kubelet {
     const file = join(host.folder, "kubelet.json");
     await Bun.write(file, JSON.stringify(settings));
     const command = [
-      ...[executable, "--config", file, "--root-dir", join(host.folder, "kubelet")],
+      ...[this.#executable, "--config", file, "--root-dir", join(host.folder, "kubelet")],
       ...["--cert-dir", join(host.folder, "certificates"), "--volume-plugin-dir", join(host.folder, "plugins")],
       ...["--hostname-override", "node1", ...flags],
     ];
@@ -115,18 +108,12 @@ export class Kubelet {
     this.#daemon = await host.daemon(name, command, async () => (await host.run(healthy)).stdout === "ok");
   }
 
-  /** Ends the kubelet, and not its pods, and starts it anew. */
-  async restart(): Promise<void> {
-    await this.stop();
-    await this.#start();
-  }
-
   /** Ends the kubelet, and not its pods. */
-  async stop(): Promise<void> {
+  async #stop(daemon: Subprocess): Promise<void> {
     // It is the child of the one that entered the host's namespaces, which ends with it.
-    const processes = await this.host.output(["pgrep", "-f", `--config ${this.host.folder}/kubelet.json`]);
+    const processes = await this.host.output(["pgrep", "-f", "--", `--config ${this.host.folder}/kubelet.json`]);
     for (const pid of processes.split("\n")) await this.host.kill(Number(pid), "KILL");
-    await this.#daemon?.exited;
+    await daemon.exited;
   }
 
   /** Adds a static pod: its containers see one another's processes, and pause as PID 1. */

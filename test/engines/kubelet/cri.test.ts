@@ -13,13 +13,13 @@ import { describeEngine, PATIENCE } from "../requirements.ts";
 import { KUBELET_PATIENCE, kubelet } from "./build.ts";
 import { Kubelet } from "./kubelet.ts";
 
-/** Garbage collection of images as soon as one percent of their file system is used, of all that no container is of. */
+/** Garbage collection, whatever the use of their file system of 1 GiB, of all images that no container is of. */
 const COLLECT = {
   imageMinimumGCAge: "1s",
   imageGCHighThresholdPercent: 1,
   imageGCLowThresholdPercent: 0,
   // The two thresholds above are looked at every five minutes, this one every ten seconds.
-  evictionHard: { "imagefs.available": "99%" },
+  evictionHard: { "imagefs.available": "1Gi" },
 };
 
 /** The pod that stays. */

@@ -76,6 +76,33 @@ export function network(folder: string): unknown {
 /** The namespaces of an ordinary pod. */
 export const POD: NamespaceOptions = { network: "POD", pid: "POD", ipc: "POD" };
 
+/** What a container engine and all that it starts have taken since it started. */
+export interface Taken {
+  /** Processor time of the engine, its helpers and the containers, in seconds. */
+  readonly processorSeconds: number;
+  /** Memory charged to the containers now, in MiB. */
+  readonly memoryMiB: number;
+}
+
+/** Moves itself into the group `daemon` of the cgroup `$0` where processor time is counted, v1 or v2, and runs the rest. */
+const COUNTED = `for folder in /sys/fs/cgroup/cpuacct /sys/fs/cgroup; do
+  [ -e "$folder/cgroup.procs" ] || continue
+  mkdir -p "$folder$0/daemon"
+  echo $$ >"$folder$0/daemon/cgroup.procs"
+  break
+done
+exec "$@"`;
+
+/** Prints the nanoseconds of processor time and the bytes of memory that are charged to the cgroup `$0`, v1 or v2. */
+const CHARGED = `folder=/sys/fs/cgroup
+if [ -e $folder/cgroup.procs ]; then
+  while read -r key value; do [ "$key" != usage_usec ] || echo "\${value}000"; done <"$folder$0/cpu.stat"
+  cat "$folder$0/memory.current"
+else
+  cat "$folder/cpuacct$0/cpuacct.usage"
+  cat "$folder/memory$0/memory.usage_in_bytes" 2>/dev/null || echo 0
+fi`;
+
 /** A running containerd. Its command is ctr, with the images that pods are of. */
 export class Containerd extends Engine {
   /** Its first number, as in 2.1.9. */
@@ -101,7 +128,8 @@ export class Containerd extends Engine {
     const configuration = major < 2 ? configuration2 : configuration3;
     await Bun.write(join(folder, "containerd.toml"), configuration(folder, pause?.reference ?? ""));
     const containerd = new Containerd(host, major, busybox?.reference ?? "");
-    await host.daemon("containerd", ["containerd", "--config", join(folder, "containerd.toml")], () =>
+    const command = ["sh", "-ec", COUNTED, host.cgroup, "containerd", "--config", join(folder, "containerd.toml")];
+    await host.daemon("containerd", command, () =>
       containerd.cri.call("Version", {}).then(
         () => true,
         () => false,
@@ -115,6 +143,13 @@ export class Containerd extends Engine {
 
   load(archive: string): Promise<string> {
     return this.output("images", "import", archive);
+  }
+
+  /** What it and all that it starts have taken. */
+  async taken(): Promise<Taken> {
+    const { cgroup } = this.host;
+    const [time, memory] = (await this.host.output(["sh", "-ec", CHARGED, cgroup])).split("\n").map(Number);
+    return { processorSeconds: (time ?? Number.NaN) / 1e9, memoryMiB: (memory ?? Number.NaN) / 2 ** 20 };
   }
 
   /** RunPodSandbox with namespaces as told; returns the sandbox's ID. */

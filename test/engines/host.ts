@@ -23,6 +23,9 @@ const STATUS = [
   ...(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigBlk", "SigIgn", "SigCgt", "Name", "Umask"] as const),
 ] as const;
 
+/** The kinds of namespaces that a container can share or have of its own. */
+const KINDS = ["ipc", "mnt", "net", "pid", "user", "uts"] as const;
+
 /** Those fields' values, as the kernel writes them. */
 export type Status = Readonly<Record<(typeof STATUS)[number], string>>;
 
@@ -179,10 +182,9 @@ export class Host implements AsyncDisposable {
   }
 
   /** Which namespace of each kind a process is in, like `ipc:[4026531839]`. Throws if the process is gone. */
-  async namespaces(pid: number): Promise<Record<"ipc" | "mnt" | "net" | "pid" | "uts", string>> {
-    const of = (kind: string) => readlink(this.proc(pid, "ns", kind));
-    const [ipc, mnt, net, id, uts] = await Promise.all([of("ipc"), of("mnt"), of("net"), of("pid"), of("uts")]);
-    return { ipc, mnt, net, pid: id, uts };
+  async namespaces(pid: number): Promise<Record<(typeof KINDS)[number], string>> {
+    const found = KINDS.map(async (kind) => [kind, await readlink(this.proc(pid, "ns", kind))] as const);
+    return Object.fromEntries(await Promise.all(found)) as Record<(typeof KINDS)[number], string>;
   }
 
   /** Every process of the host: PID, its parent's, and the state's letter (proc_pid_stat(5)). */

@@ -1,10 +1,20 @@
 /** Runs pods on an OCI runtime alone, runc or crun: pause in the strictest bundle, members by the paths of its namespaces. */
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../../scripts/proc.ts";
 import { Engine, type Member, type Pod, type PodOptions, type StartEngine } from "./engine.ts";
 import type { Host, HostProcess, Result } from "./host.ts";
 import { unpack } from "./images.ts";
+
+/** Which IDs of the host those of a user namespace are. */
+interface IdMapping {
+  readonly containerID: number;
+  readonly hostID: number;
+  readonly size: number;
+}
+
+/** How a kubelet maps the IDs of a pod with `hostUsers: false`: the first 65536 to as many that nobody has. */
+export const MAPPING: IdMapping = { containerID: 0, hostID: 1_000_000, size: 65_536 };
 
 /** The part of the OCI runtime configuration (`config.json`) that the tests read and write. */
 export interface RuntimeSpec {
@@ -22,6 +32,8 @@ export interface RuntimeSpec {
   linux: {
     cgroupsPath: string;
     namespaces: { type: string; path?: string }[];
+    uidMappings?: readonly IdMapping[];
+    gidMappings?: readonly IdMapping[];
     resources: Record<string, unknown>;
     seccomp?: unknown;
     maskedPaths: readonly string[];
@@ -65,18 +77,24 @@ rm -rf pause`;
 
 /** runc or crun on one host. */
 export class OciRuntime extends Engine {
+  /** Whether every pod has a user namespace of its own, with mapped IDs. */
+  readonly #userNamespaces: boolean;
   #containers = 0;
 
-  private constructor(host: Host, runtime: string) {
+  private constructor(host: Host, runtime: string, userNamespaces: boolean) {
     super(host, [runtime, "--root", join(host.folder, "state")]);
+    this.#userNamespaces = userNamespaces;
   }
 
   /** Returns what starts the given runtime: unpacks the images once, for all containers. */
-  static with(runtime: "runc" | "crun"): StartEngine<OciRuntime> {
+  static with(runtime: "runc" | "crun", { userNamespaces = false } = {}): StartEngine<OciRuntime> {
     return async (host, pause, busybox) => {
-      const engine = new OciRuntime(host, runtime);
+      const engine = new OciRuntime(host, runtime, userNamespaces);
       if (busybox) await unpack(busybox.archive, join(host.folder, "busybox-root"));
       if (pause) await engine.load(pause.archive);
+      // Files are mapped as an engine does it, and a mapped root is nobody on the way to them.
+      const map = `chmod 711 "$1"; chown -R ${MAPPING.hostID}:${MAPPING.hostID} "$1/pause-root" "$1/busybox-root"`;
+      if (userNamespaces) await host.output(["sh", "-ec", map, "map", host.folder]);
       return engine;
     };
   }
@@ -112,7 +130,9 @@ export class OciRuntime extends Engine {
     const spec = (await file.json()) as RuntimeSpec;
     spec.process.terminal = false;
     spec.linux.cgroupsPath = `${this.host.cgroup}/${bundle}`;
-    spec.linux.namespaces = ["pid", "ipc", "uts", "mount", "network"].map((type) => ({ type }));
+    const user = this.#userNamespaces ? ["user"] : [];
+    spec.linux.namespaces = [...user, "pid", "ipc", "uts", "mount", "network"].map((type) => ({ type }));
+    if (this.#userNamespaces) Object.assign(spec.linux, { uidMappings: [MAPPING], gidMappings: [MAPPING] });
     change(spec);
     await file.write(JSON.stringify(spec));
     return bundle;
@@ -166,9 +186,11 @@ export class OciRuntime extends Engine {
 
   async startPod(name: string, { sharedPid }: PodOptions): Promise<Pod> {
     const pause = await this.startPause(name, {});
+    if (pause.pid < 0) throw new Error(`${name} did not start: ${JSON.stringify(await pause.ended)}`);
     const containers = [pause];
     const shm = join(this.host.folder, `${name}-shm`);
     await mkdir(shm);
+    await chmod(shm, 0o1777);
     return {
       pause: pause.pid,
       join: async (member, script) => {
@@ -181,6 +203,7 @@ export class OciRuntime extends Engine {
             network: "net",
             ipc: "ipc",
             uts: "uts",
+            user: "user",
             ...(sharedPid ? { pid: "pid" } : {}),
           };
           for (const namespace of spec.linux.namespaces) {

@@ -19,35 +19,54 @@ const REFERENCE = "localhost/myorg/pause-ts:test";
 const SIZE_LIMIT = 85_000_000;
 const ZSTD_LIMIT = 31_000_000;
 
+/** The archives with either compression, and what the tests compare engines' answers with. */
+interface Built {
+  readonly folder: string;
+  readonly archives: Readonly<Record<"gzip" | "zstd", string>>;
+  /** An image with a shell, for the orphan of the smoke test. */
+  readonly shell: Image;
+  /** The index of the archive with gzip, and of it this machine's manifest. */
+  readonly index: Descriptor;
+  readonly manifest: Manifest;
+}
+
+async function build(): Promise<Built> {
+  const folder = await mkdtemp(join(tmpdir(), "pause-load-"));
+  const archives = { gzip: join(folder, "gzip.oci.tar"), zstd: join(folder, "zstd.oci.tar") };
+  const made = Object.entries(archives).map(async ([compression, path]) => {
+    const args = ["--output", path, "--tag", REFERENCE, "--compression", compression];
+    const { status, stderr } = await image(args, { SOURCE_DATE_EPOCH: "1700000000" });
+    if (status !== 0) throw new Error(stderr);
+  });
+  await Promise.all(made);
+  const archive = await ArchiveReader.open(archives.gzip);
+  const [index, { manifests }] = archive.index();
+  const { architecture } = hostPlatform();
+  const mine = manifests.find(({ platform }) => platform?.architecture === architecture);
+  const manifest = archive.document<Manifest>(mine as Descriptor);
+  return { folder, archives, shell: await busyboxImage(folder), index, manifest };
+}
+
+/** Built once, for both generations. */
+let built: Promise<Built> | undefined;
+
+afterAll(async () => {
+  if (built) await rm((await built).folder, { recursive: true });
+});
+
 describeGenerations(
   "The archive",
   ["dockerd", "docker", "podman", "containerd", "ctr", "skopeo", "buildah"],
   (generation) => {
-    const { architecture } = hostPlatform();
-    const archives = { gzip: "", zstd: "" };
-    let folder = "";
+    let archives: Built["archives"];
     let shell: Image;
     let index: Descriptor;
     let manifest: Manifest;
 
     beforeAll(async () => {
-      folder = await mkdtemp(join(tmpdir(), "pause-load-"));
-      const build = async (compression: "gzip" | "zstd") => {
-        archives[compression] = join(folder, `${compression}.oci.tar`);
-        const args = ["--output", archives[compression], "--tag", REFERENCE, "--compression", compression];
-        const { status, stderr } = await image(args, { SOURCE_DATE_EPOCH: "1700000000" });
-        if (status !== 0) throw new Error(stderr);
-      };
-      await Promise.all([build("zstd"), build("gzip")]);
-      const archive = await ArchiveReader.open(archives.gzip);
-      const [descriptor, { manifests }] = archive.index();
-      index = descriptor;
-      const mine = manifests.find(({ platform }) => platform?.architecture === architecture);
-      manifest = archive.document<Manifest>(mine as Descriptor);
-      shell = await busyboxImage(folder);
+      built ??= build();
+      ({ archives, shell, index, manifest } = await built);
     }, 4 * PATIENCE);
-
-    afterAll(() => rm(folder, { recursive: true, force: true }));
 
     for (const [name, start] of [
       ["docker", Docker.start],

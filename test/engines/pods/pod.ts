@@ -33,11 +33,15 @@ export const UNPRIVILEGED = {
   NoNewPrivs: "1",
 };
 
+/** Waits until pause sleeps with its handlers. Throws if it does not within `seconds`, or is gone. */
+export async function asleep(host: Host, pid: number, seconds?: number): Promise<void> {
+  const sleeps = ({ SigCgt, State }: Status) => SigCgt === THREE_HANDLERS && State === "S (sleeping)";
+  await until("pause sleeps", async () => sleeps(await host.status(pid)), seconds);
+}
+
 /** What /proc tells of pause once it sleeps; if it does not within `seconds`, of what it does instead. Throws if it is gone. */
 export async function atRest(host: Host, pid: number, seconds = 30): Promise<Observation> {
-  const sleeps = ({ SigCgt, State }: Status) => SigCgt === THREE_HANDLERS && State === "S (sleeping)";
-  const rests = async () => sleeps(await host.status(pid));
-  await until("pause sleeps", rests, seconds).catch(() => undefined);
+  await asleep(host, pid, seconds).catch(() => undefined);
   const { NSpid, ...status } = await host.status(pid);
   return {
     ...status,

@@ -48,7 +48,10 @@ async function build(folder: string): Promise<string> {
     CGO_ENABLED: "0",
     PWD: place,
   };
-  await output([go, "build", "-ldflags", `-s -w ${flags.join(" ")}`, "-o", made, "./cmd/kubelet"], { cwd: place, env });
+  await output([go, "build", "-trimpath", "-ldflags", `-s -w ${flags.join(" ")}`, "-o", made, "./cmd/kubelet"], {
+    cwd: place,
+    env,
+  });
   return made;
 }
 

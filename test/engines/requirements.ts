@@ -1,5 +1,5 @@
 /** Decides whether an engine's tests run here: skipped with a reason where the engine is not installed, failed in CI. */
-import { beforeAll, describe, test } from "bun:test";
+import { afterAll, beforeAll, describe, test } from "bun:test";
 import { GENERATIONS, type Generation } from "./generations.ts";
 import { Host } from "./host.ts";
 import { record } from "./results.ts";
@@ -9,7 +9,7 @@ export const PATIENCE = 180_000;
 
 const { CI } = process.env;
 
-/** Describes tests that need root, a C compiler for the reference, a static busybox and `commands`. */
+/** Describes tests that need root, a C compiler for the reference, a static busybox and `commands`; how long they took is recorded. */
 export function describeEngine(name: string, commands: readonly string[], body: () => void): void {
   const lacking = ["cc", "busybox", "unshare", "nsenter", ...commands].filter((command) => !Bun.which(command));
   const reasons = [
@@ -17,7 +17,14 @@ export function describeEngine(name: string, commands: readonly string[], body: 
     ...(lacking.length === 0 ? [] : [`not installed: ${lacking.join(", ")}`]),
   ];
   if (reasons.length === 0) {
-    describe(name, body);
+    describe(name, () => {
+      let start = 0;
+      beforeAll(() => {
+        start = performance.now();
+      });
+      body();
+      afterAll(() => record(`${name}, all its tests`, { seconds: Math.round((performance.now() - start) / 1000) }));
+    });
   } else if (CI) {
     test(name, () => {
       throw new Error(`an engine must not be skipped in CI: ${reasons.join("; ")}`);

@@ -20,7 +20,7 @@ export interface Sandbox {
 }
 
 /** Where the distribution keeps the CNI plugins. */
-const CNI_PLUGINS = "/usr/lib/cni";
+export const CNI_PLUGINS = "/usr/lib/cni";
 
 /** containerd's configuration before version 2: everything below `folder`, the rest as shipped. */
 function configuration2(folder: string, sandboxImage: string): string {
@@ -67,7 +67,7 @@ state = "${folder}/state"
 }
 
 /** A network of the host's own: a bridge without a gateway to the outside. */
-function network(folder: string): unknown {
+export function network(folder: string): unknown {
   const ipam = { type: "host-local", subnet: "10.200.0.0/16", dataDir: `${folder}/addresses` };
   const bridge = { type: "bridge", bridge: "pods0", isGateway: false, ipMasq: false, ipam };
   return { cniVersion: "0.4.0", name: "pods", plugins: [bridge] };

@@ -72,6 +72,17 @@ interface Methods {
     { readonly containerId: string; readonly cmd: readonly string[]; readonly timeout: number },
     { readonly stdout: Buffer; readonly stderr: Buffer; readonly exitCode: number },
   ];
+  ListImages: [Record<never, never>, { readonly images: readonly CriImage[] }];
+}
+
+/** An image as the runtime knows it. */
+export interface CriImage {
+  /** The digest of its configuration. */
+  readonly id: string;
+  /** The names it has, with their tags. */
+  readonly repoTags: readonly string[];
+  /** Whether the kubelet is told to leave it on the node. */
+  readonly pinned: boolean;
 }
 
 /** How long one call may take: seconds enough for fifty pods on a slow machine. */
@@ -80,19 +91,21 @@ const DEADLINE = 120;
 /** A connection to one runtime. Errors of the runtime are thrown as gRPC's, whose message names the cause. */
 export class Cri implements Disposable {
   readonly #client: InstanceType<ServiceClientConstructor>;
-  readonly #service: ServiceClientConstructor["service"];
+  /** The methods of both services. */
+  readonly #methods: ServiceClientConstructor["service"];
 
   /** Connects to the socket at `path`, on the first call. */
   constructor(path: string) {
     const definition = loadSync(join(import.meta.dir, "cri.proto"), { longs: Number, enums: String, defaults: true });
-    this.#service = definition["runtime.v1.RuntimeService"] as ServiceClientConstructor["service"];
-    const Client = makeClientConstructor(this.#service, "RuntimeService");
+    const service = (name: string) => definition[`runtime.v1.${name}`] as ServiceClientConstructor["service"];
+    this.#methods = { ...service("RuntimeService"), ...service("ImageService") };
+    const Client = makeClientConstructor(this.#methods, "RuntimeService");
     this.#client = new Client(`unix://${path}`, credentials.createInsecure());
   }
 
   /** Calls one method. */
   call<Name extends keyof Methods>(name: Name, request: Methods[Name][0]): Promise<Methods[Name][1]> {
-    const method = this.#service[name];
+    const method = this.#methods[name];
     if (!method) throw new Error(`cri.proto has no ${name}`);
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest(

@@ -14,13 +14,22 @@ export const STRICT = [
 export class Docker extends CommandLine {
   #daemon: Subprocess | undefined;
 
-  /** Starts dockerd and loads the images. `docker build` is that before BuildKit where both are there. */
-  static async start(this: void, host: Host, pause?: Image, busybox?: Image): Promise<Docker> {
+  /**
+   * Starts dockerd, with `configuration` in its file of settings, and loads the images. `docker build` is that before
+   * BuildKit where both are there.
+   */
+  static async start(
+    this: void,
+    host: Host,
+    pause?: Image,
+    busybox?: Image,
+    configuration: Readonly<Record<string, unknown>> = {},
+  ): Promise<Docker> {
     const { folder } = host;
     const env = { DOCKER_HOST: `unix://${folder}/docker.sock`, DOCKER_CONFIG: folder, DOCKER_BUILDKIT: "0" };
     const docker = new Docker(host, "docker", env, pause, busybox);
     // In place of the machine's own configuration.
-    await Bun.write(`${folder}/daemon.json`, "{}");
+    await Bun.write(`${folder}/daemon.json`, JSON.stringify(configuration));
     await docker.#start();
     for (const image of [pause, busybox]) if (image) await docker.load(image.archive);
     return docker;

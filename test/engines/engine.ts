@@ -74,10 +74,14 @@ export abstract class Engine implements AsyncDisposable {
  * Starts an engine on `host`, which it owns from then on, for pods of `pause` that are joined by containers of
  * `busybox`; without them, for images alone.
  */
-export type StartEngine<E extends Engine = Engine> = (host: Host, pause?: Image, busybox?: Image) => Promise<E>;
+export type StartEngine<E extends AsyncDisposable = Engine> = (
+  host: Host,
+  pause?: Image,
+  busybox?: Image,
+) => Promise<E>;
 
 /** Starts an engine of a generation on a host of its own, which is gone again if the engine does not start. */
-export async function onNewHost<E extends Engine>(
+export async function onNewHost<E extends AsyncDisposable>(
   generation: Generation,
   start: (host: Host) => Promise<E>,
 ): Promise<E> {

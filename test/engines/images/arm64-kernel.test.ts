@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../../package.json";
 import { image } from "../../project.ts";
+import { Apt } from "../apt.ts";
 import { output } from "../command.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
 
@@ -38,32 +39,12 @@ echo "said $(cat /said)"
 poweroff -f
 `;
 
-/** Downloads arm64 packages with an apt of their own, which knows the machine's mirrors and changes nothing on it, and unpacks them. */
+/** Unpacks an arm64 kernel and an arm64 busybox to `unpacked` in `folder`. */
 async function packages(folder: string): Promise<void> {
-  for (const name of ["lists/partial", "cache/archives/partial"]) await mkdir(join(folder, name), { recursive: true });
-  const settings = {
-    "APT::Architecture": "arm64",
-    "APT::Architectures": "arm64",
-    "APT::Sandbox::User": "root",
-    "Dir::State::lists": join(folder, "lists"),
-    "Dir::Cache": join(folder, "cache"),
-    "Dir::State::status": "/dev/null",
-  };
-  const file = join(folder, "apt.conf");
-  await Bun.write(
-    file,
-    Object.entries(settings)
-      .map(([key, value]) => `${key} "${value}";\n`)
-      .join(""),
-  );
-  const env = { APT_CONFIG: file };
-  await output(["apt-get", "update", "-q"], { env });
-  const depends = await output(["apt-cache", "depends", "linux-image-cloud-arm64"], { env });
+  const apt = await Apt.open(join(folder, "apt"), { architecture: "arm64" });
+  const depends = await apt.run("apt-cache", "depends", "linux-image-cloud-arm64");
   const kernel = depends.match(/Depends: (linux-image-\S+)/)?.[1] ?? "linux-image-cloud-arm64";
-  await output(["apt-get", "download", "-q", kernel, "busybox-static"], { cwd: folder, env });
-  for (const name of await readdir(folder)) {
-    if (name.endsWith(".deb")) await output(["dpkg-deb", "-x", name, "unpacked"], { cwd: folder });
-  }
+  await apt.unpack([kernel, "busybox-static"], join(folder, "unpacked"));
 }
 
 describeEngine("arm64 kernel", ["qemu-system-aarch64", "cpio", "apt-get", "dpkg-deb", "gzip"], () => {

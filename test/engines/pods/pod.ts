@@ -2,14 +2,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { until } from "../../../scripts/proc.ts";
-import { type Engine, type Member, onNewHost, type Pod, type StartEngine } from "../engine.ts";
+import { type Engine, type Member, onNewHost, type Pod } from "../engine.ts";
 import type { Generation } from "../generations.ts";
 import type { Host, Status } from "../host.ts";
-import { busyboxImage, pauseImage, referenceImage } from "../images.ts";
+import { busyboxImage, type Image, pauseImage, referenceImage } from "../images.ts";
 import { PATIENCE } from "../requirements.ts";
 
 /** The same engine twice: with our image and with the reference's. */
-export interface Sides<E extends Engine = Engine> {
+export interface Sides<E extends AsyncDisposable = Engine> {
   readonly ours: E;
   readonly reference: E;
 }
@@ -237,7 +237,10 @@ export async function processes(member: Member): Promise<string[]> {
 }
 
 /** Starts both sides of an engine before the tests around it, stops them afterwards, and gives access to them. */
-export function bothSides<E extends Engine>(generation: Generation, start: StartEngine<E>): () => Sides<E> {
+export function bothSides<E extends AsyncDisposable>(
+  generation: Generation,
+  start: (host: Host, pause: Image, busybox: Image) => Promise<E>,
+): () => Sides<E> {
   const started: E[] = [];
   beforeAll(async () => {
     for (const imageOf of [pauseImage, referenceImage]) {
@@ -272,7 +275,7 @@ function locked(observation: Observation): Observation {
 }
 
 /** Observes the same on both sides, holds the reference to `must` and ours to the reference. */
-export async function compare<E extends Engine>(
+export async function compare<E extends AsyncDisposable>(
   sides: Sides<E>,
   must: Observation,
   observe: (engine: E) => Promise<Observation>,

@@ -1,0 +1,100 @@
+/** Fetches Debian's packages, of any suite and architecture, with an apt of its own that changes nothing on the machine. */
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { output } from "./command.ts";
+
+/** Keys that Debian signs its suites with; a file of the package debian-archive-keyring. */
+const KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/** Names by which a machine may call the suite that it was installed from, besides its code name. */
+const ALIASES = ["stable", "oldstable", "oldoldstable", "testing", "unstable", "sid"];
+
+/** What is fetched. */
+export interface AptOptions {
+  /** As Debian names it, like `arm64`; default: the machine's. */
+  readonly architecture?: string;
+  /** Code name like `bookworm` or `sid`, of which main is asked for, sources too; default: what the machine is set up with. */
+  readonly suite?: string;
+}
+
+/** The mirrors of Debian that apt on this machine is set up with, without a slash at the end. Throws if there is none. */
+export async function debianMirrors(): Promise<[string, ...string[]]> {
+  const release = await Bun.file("/etc/os-release").text();
+  const suites = [release.match(/^VERSION_CODENAME=(.*)$/m)?.[1], ...ALIASES];
+  const apt = ["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)", "Created-By: Packages"];
+  const targets = (await output(apt)).trim().split("\n");
+  const [first, ...others] = new Set(
+    targets.flatMap((target) => {
+      const [site = "", suite] = target.split(" ");
+      return suites.includes(suite) ? [site.replace(/\/+$/, "")] : [];
+    }),
+  );
+  if (first === undefined) throw new Error("apt on this machine is not set up with a mirror of Debian");
+  return [first, ...others];
+}
+
+/** An apt with lists, cache and downloads in one folder. It knows the machine's proxies, certificates and transports. */
+export class Apt {
+  /** Where everything lies; to be removed by the caller. */
+  readonly folder: string;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** Sets one up in `folder`, which is made if need be, and fetches the lists. Throws with apt's messages. */
+  static async open(folder: string, { architecture, suite }: AptOptions = {}): Promise<Apt> {
+    for (const name of ["lists/partial", "cache/archives/partial"])
+      await mkdir(join(folder, name), { recursive: true });
+    const settings: Record<string, string> = {
+      ...(architecture === undefined ? {} : { "APT::Architecture": architecture, "APT::Architectures": architecture }),
+      "APT::Sandbox::User": "root",
+      "Dir::State::lists": join(folder, "lists"),
+      "Dir::Cache": join(folder, "cache"),
+      "Dir::State::status": "/dev/null",
+    };
+    if (suite !== undefined) {
+      const signed = (await Bun.file(KEYS).exists()) ? `[signed-by=${KEYS}] ` : "";
+      const [mirror] = await debianMirrors();
+      const lines = ["deb", "deb-src"].map((type) => `${type} ${signed}${mirror} ${suite} main\n`);
+      await Bun.write(join(folder, "sources.list"), lines.join(""));
+      settings["Dir::Etc::sourcelist"] = join(folder, "sources.list");
+      settings["Dir::Etc::sourceparts"] = "/dev/null";
+    }
+    const lines = Object.entries(settings).map(([key, value]) => `${key} "${value}";\n`);
+    await Bun.write(join(folder, "apt.conf"), lines.join(""));
+    const apt = new Apt(folder);
+    await apt.run("apt-get", "update", "-q");
+    return apt;
+  }
+
+  /** Runs one of apt's commands in the folder and returns what it wrote. Throws with its messages if it fails. */
+  run(...command: readonly string[]): Promise<string> {
+    return output(command, { cwd: this.folder, env: { APT_CONFIG: join(this.folder, "apt.conf") } });
+  }
+
+  /** Downloads packages, without what they depend on, and unpacks their files below `root`, which is made if need be. */
+  async unpack(names: readonly string[], root: string): Promise<void> {
+    await this.run("apt-get", "download", "-q", ...names);
+    const downloads = (await readdir(this.folder)).filter((name) => name.endsWith(".deb"));
+    const wanted = downloads.filter((name) => names.includes(name.slice(0, name.indexOf("_"))));
+    for (const name of wanted) await this.run("dpkg-deb", "-x", name, root);
+  }
+
+  /**
+   * Downloads and unpacks a source package of the suite, patched, and returns its version and the tree.
+   * Takes dpkg-source (package dpkg-dev).
+   */
+  async source(name: string): Promise<{ readonly version: string; readonly tree: string }> {
+    const versions = await this.run("apt-cache", "showsrc", "--only-source", name);
+    const version = versions.match(/^Version: (.*)$/m)?.[1];
+    if (version === undefined) throw new Error(`there is no source package ${name}`);
+    await this.run("apt-get", "source", "-q", "--download-only", `${name}=${version}`);
+    const [description = ""] = (await readdir(this.folder)).filter(
+      (file) => file.startsWith(`${name}_`) && file.endsWith(".dsc"),
+    );
+    const tree = join(this.folder, `source-${name}`);
+    await this.run("dpkg-source", "--no-check", "-x", description, tree);
+    return { version, tree };
+  }
+}

@@ -1,0 +1,77 @@
+/** Builds the kubelet whose flag chooses the infra container's image, once, from Debian's source package, and keeps it. */
+import { cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { Apt } from "../apt.ts";
+import { kept } from "../cache.ts";
+import { output } from "../command.ts";
+
+/** The last kubelet that Debian has the sources of; dockershim, which heeds the flag, went with 1.24. */
+const VERSION = "1.20.2";
+
+/** Debian's release that has those sources, and the compiler of the same release, which builds them. */
+const SUITE = "bookworm";
+const COMPILER = "1.19";
+
+/** Where Debian's packages have that compiler. */
+const GOROOT = join("usr", "lib", `go-${COMPILER}`);
+
+/** The longest that a build may take, in milliseconds: it took 9 minutes on two idle cores. */
+export const KUBELET_PATIENCE = 3_600_000;
+
+/** Builds the kubelet in `folder` and returns its path. */
+async function build(folder: string): Promise<string> {
+  const apt = await Apt.open(join(folder, "apt"), { suite: SUITE });
+  const compiler = join(folder, "compiler");
+  await apt.unpack([`golang-${COMPILER}-go`, `golang-${COMPILER}-src`], compiler);
+  const { version, tree } = await apt.source("kubernetes");
+  if (!version.includes(`really${VERSION}-`)) throw new Error(`the source package has become ${version}`);
+  // Its dependencies are in the tree, and its place is the one that the import paths name.
+  const place = join(folder, "path", "src", "k8s.io", "kubernetes");
+  await mkdir(dirname(place), { recursive: true });
+  await symlink(tree, place);
+  const [major = "", minor = ""] = VERSION.split(".");
+  const told = { gitVersion: `v${VERSION}`, gitMajor: major, gitMinor: minor };
+  const flags = Object.entries(told).map(
+    ([name, value]) => `-X k8s.io/kubernetes/vendor/k8s.io/component-base/version.${name}=${value}`,
+  );
+  const made = join(folder, "kubelet");
+  const go = join(compiler, GOROOT, "bin", "go");
+  // The working folder must be known by the path through the link, or the packages below have no import path.
+  const env = {
+    GOROOT: join(compiler, GOROOT),
+    GOPATH: join(folder, "path"),
+    GOCACHE: join(folder, "cache"),
+    GOTMPDIR: folder,
+    GO111MODULE: "off",
+    GOFLAGS: "",
+    CGO_ENABLED: "0",
+    PWD: place,
+  };
+  await output([go, "build", "-trimpath", "-ldflags", `-s -w ${flags.join(" ")}`, "-o", made, "./cmd/kubelet"], {
+    cwd: place,
+    env,
+  });
+  return made;
+}
+
+/**
+ * Path of a kubelet 1.20 with dockershim: the one that the variable KUBELET names, or the one kept in
+ * `$XDG_CACHE_HOME/pause-ts` (test/engines/cache.ts), which the first call builds. Throws with the reason if it cannot be built.
+ */
+export async function kubelet(): Promise<string> {
+  const { KUBELET } = process.env;
+  if (KUBELET !== undefined) {
+    if (await Bun.file(KUBELET).exists()) return resolve(KUBELET);
+    throw new Error(`KUBELET names ${KUBELET}, which does not exist`);
+  }
+  return kept(`kubelet-${VERSION}`, async (path) => {
+    console.log(`kubelet ${VERSION} is built, once: this takes five to ten minutes`);
+    const folder = await mkdtemp(join(tmpdir(), "pause-kubelet-"));
+    try {
+      await cp(await build(folder), path);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+}

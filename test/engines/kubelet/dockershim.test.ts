@@ -1,0 +1,179 @@
+/** Pods of a kubelet whose flag `--pod-infra-container-image` names the image: what the flag was made for. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { until } from "../../../scripts/proc.ts";
+import { MACHINE } from "../generations.ts";
+import { atRest, bothSides, compare, UNPRIVILEGED } from "../pods/pod.ts";
+import { describeEngine, PATIENCE } from "../requirements.ts";
+import { record } from "../results.ts";
+import { KUBELET_PATIENCE, kubelet } from "./build.ts";
+import { Dockershim, type Infra } from "./dockershim.ts";
+
+/** A pod that rests. */
+const CALM = { pod: "calm", containers: [{ name: "stay", script: "exec sleep 86400" }] };
+
+/** A pod with a container that makes orphans without end. */
+const STORM = {
+  pod: "storm",
+  containers: [{ name: "orphans", script: "while :; do (sleep 0.1 &); sleep 0.02; done" }],
+};
+
+/** Orphans that are looked at. */
+const ORPHANS = 30;
+
+/** Signals that a container may send: all but SIGINT and SIGTERM, which tell pause to end. */
+const UNHEEDED = "for n in $(seq 64); do case $n in 2|15) ;; *) kill -$n 1 || exit 1 ;; esac; done";
+
+describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get", "dpkg-source"], () => {
+  // Before both sides, which wait less long.
+  beforeAll(async () => void (await kubelet()), KUBELET_PATIENCE);
+  const sides = bothSides(MACHINE, Dockershim.start);
+
+  /** The infra containers, as they come and go. */
+  const infras = new Map<Dockershim, Infra>();
+  /** Seconds that each thing took, by side. */
+  const took: Record<string, Record<string, number>> = { ours: {}, reference: {} };
+
+  /** Awaits and notes how long it took. */
+  async function timed<T>(node: Dockershim, what: string, act: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    const value = await act();
+    const times = took[node === sides().ours ? "ours" : "reference"];
+    if (times) times[what] = Math.round((performance.now() - start) / 100) / 10;
+    return value;
+  }
+
+  /** The infra container of the calm pod. */
+  function infra(node: Dockershim): Infra {
+    const found = infras.get(node);
+    if (!found) throw new Error("the pod did not start");
+    return found;
+  }
+
+  /** Waits until the calm pod runs with another infra container, and tells how pause is in it. */
+  async function anew(node: Dockershim): Promise<Readonly<Record<string, unknown>>> {
+    const now = await node.ready(CALM.pod, ["stay"], infra(node));
+    infras.set(node, now);
+    return atRest(node.host, now.pid);
+  }
+
+  beforeAll(async () => {
+    for (const node of [sides().ours, sides().reference]) {
+      infras.set(node, await timed(node, "started", () => node.add(CALM.pod, CALM.containers)));
+    }
+  }, 2 * PATIENCE);
+  afterAll(() => record("kubelet 1.20 with dockershim, seconds until the pod has", took));
+
+  test(
+    "docker ps lists k8s_POD, the flag's image and /pause",
+    () =>
+      compare(sides(), { image: true, command: '"/pause"', name: "k8s_POD_calm-node1_default" }, async (node) => {
+        const format = ["--format", "{{.Image}} {{.Command}} {{.Names}}"];
+        const listed = await node.docker.output("ps", ...format, "--filter", `id=${infra(node).id}`);
+        const [image, command, name = ""] = listed.split(" ");
+        return { image: image === node.pause, command, name: name.split("_").slice(0, 4).join("_") };
+      }),
+    PATIENCE,
+  );
+
+  test(
+    "pause sleeps as PID 1 of the shared namespace, nobody's, with one thread",
+    () => {
+      const { NoNewPrivs: _, ...privileges } = UNPRIVILEGED;
+      const must = { pid: "1", Threads: "1", executable: "/pause", ...privileges, seen: "/pause" };
+      return compare(sides(), must, async (node) => ({
+        ...(await atRest(node.host, infra(node).pid)),
+        seen: (await node.exec(CALM.pod, "stay", "cat /proc/1/cmdline")).replaceAll("\0", ""),
+      }));
+    },
+    PATIENCE,
+  );
+
+  test(
+    "a container makes orphans without end: all are adopted, no zombie is left",
+    () =>
+      compare(sides(), { adopted: true, reaped: true, pause: { pid: "1", Threads: "1" } }, async (node) => {
+        const { pid: pause } = await node.add(STORM.pod, STORM.containers);
+        const seen = new Set<number>();
+        const adopted = await until("orphans are adopted", async () => {
+          for (const { pid, parent } of await node.host.processes()) if (parent === pause) seen.add(pid);
+          return seen.size >= ORPHANS;
+        });
+        const gone = async () => !(await Promise.all([...seen].map((pid) => node.host.exists(pid)))).includes(true);
+        const reaped = await until("every orphan that was seen is reaped", gone).catch(() => false);
+        const { pid, Threads } = await atRest(node.host, pause);
+        return { adopted, reaped, pause: { pid, Threads } };
+      }),
+    PATIENCE,
+  );
+
+  test(
+    "a container sends PID 1 every signal but two: nothing changes",
+    () =>
+      compare(sides(), { unmoved: true, same: true }, async (node) => {
+        const before = await atRest(node.host, infra(node).pid);
+        await node.exec(CALM.pod, "stay", UNHEEDED);
+        const unmoved = Bun.deepEquals(await atRest(node.host, infra(node).pid), before);
+        return { unmoved, same: (await node.ready(CALM.pod, ["stay"])).id === infra(node).id };
+      }),
+    PATIENCE,
+  );
+
+  test(
+    "the infra container is killed: the pod is made anew",
+    () =>
+      compare(sides(), { pid: "1", Threads: "1", executable: "/pause" }, async (node) => {
+        await node.host.kill(infra(node).pid, "KILL");
+        return timed(node, "come back after a kill", () => anew(node));
+      }),
+    2 * PATIENCE,
+  );
+
+  test(
+    "the engine stops the infra container: it ends with 0 and says why, and the pod is made anew",
+    () => {
+      const must = { status: "0", said: "Shutting down, got signal: Terminated", again: { pid: "1", Threads: "1" } };
+      return compare(sides(), must, async (node) => {
+        const { id } = infra(node);
+        // Both from before its end, for the kubelet may remove what is dead.
+        const status = node.docker.output("wait", id);
+        const said = node.docker.run("logs", "--follow", id);
+        await node.docker.output("stop", id);
+        const again = await timed(node, "come back after a stop", () => anew(node));
+        return { status: await status, said: (await said).stderr.trimEnd(), again };
+      });
+    },
+    2 * PATIENCE,
+  );
+
+  test(
+    "the pods are removed: no container, folder, cgroup or network device is left",
+    () =>
+      compare(sides(), { containers: [], folders: [], cgroups: [], devices: [] }, async (node) => {
+        await timed(node, "stopped", async () => {
+          for (const pod of [CALM.pod, STORM.pod]) await node.remove(pod);
+          await until("nothing runs", async () => (await node.docker.output("ps", "--quiet")) === "");
+        });
+        // The kubelet removes what is dead once a minute.
+        const nothing = async () => Object.values(await node.left()).flat().length === 0;
+        await timed(node, "gone", () => until("nothing is left", nothing, PATIENCE / 1000).catch(() => undefined));
+        return node.left();
+      }),
+    4 * PATIENCE,
+  );
+
+  test(
+    "the kubelet and the engine that ran are those of the flag's time, and are recorded",
+    async () => {
+      const { host } = sides().ours;
+      const said = await host.output([await kubelet(), "--version"]);
+      const versions = {
+        kubelet: said.replace("Kubernetes v", ""),
+        dockerd: await host.output(["dockerd", "--version"]),
+      };
+      await record("kubelet with dockershim, versions", versions);
+      // Dockershim was taken out of 1.24.
+      expect(Bun.semver.satisfies(versions.kubelet, "<1.24")).toBe(true);
+    },
+    PATIENCE,
+  );
+});

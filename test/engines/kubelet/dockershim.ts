@@ -1,0 +1,140 @@
+/** Starts a node as they were when the kubelet's flag named the infra container's image: a kubelet with dockershim, and Docker. */
+import { chmod, mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import pkg from "../../../package.json";
+import { until } from "../../../scripts/proc.ts";
+import { CNI_PLUGINS, network } from "../containerd.ts";
+import { Docker } from "../docker.ts";
+import type { Host } from "../host.ts";
+import type { Image } from "../images.ts";
+import { kubelet } from "./build.ts";
+import { Kubelet, type PodContainer } from "./kubelet.ts";
+
+/**
+ * A runtime that leaves out what takes CAP_SYS_RESOURCE and is then runc: the kubelet protects infra containers from
+ * the kernel when memory is short, and not every machine allows that.
+ */
+const RUNTIME = `#!/bin/sh
+for word; do
+  [ "$before" = --bundle ] && sed -i 's/"oomScoreAdj":-[0-9]*/"oomScoreAdj":0/' "$word/config.json"
+  before=$word
+done
+exec runc "$@"
+`;
+
+/** An infra container. */
+export interface Infra {
+  /** The engine's name for it, in hexadecimal. */
+  readonly id: string;
+  /** PID of pause on the host. */
+  readonly pid: number;
+}
+
+/** A running node. */
+export class Dockershim implements AsyncDisposable {
+  readonly host: Host;
+  readonly docker: Docker;
+  /** What the flag says. */
+  readonly pause: string;
+  readonly #kubelet: Kubelet;
+
+  private constructor(docker: Docker, pause: string, kubelet: Kubelet) {
+    this.host = docker.host;
+    this.docker = docker;
+    this.pause = pause;
+    this.#kubelet = kubelet;
+  }
+
+  /** Starts one whose kubelet is told of `pause` under the name that the README tells a reader to give it. */
+  static async start(this: void, host: Host, pause: Image, busybox: Image): Promise<Dockershim> {
+    const executable = await kubelet();
+    const { folder } = host;
+    const runtime = join(folder, "runtime");
+    await Bun.write(runtime, RUNTIME);
+    await chmod(runtime, 0o755);
+    await mkdir(join(folder, "cni"));
+    await Bun.write(join(folder, "cni", "pods.conflist"), JSON.stringify(network(folder)));
+    const runtimes = { runtimes: { node: { path: runtime } }, "default-runtime": "node" };
+    const docker = await Docker.start(host, pause, busybox, runtimes);
+    const tag = pause.reference.replace(/^localhost\/(.*):.*$/, `myorg/$1:${pkg.version}`);
+    await docker.output("tag", docker.pause, tag);
+    await docker.output("rmi", docker.pause);
+    const flags = [
+      ...["--container-runtime=docker", `--docker-endpoint=unix://${folder}/docker.sock`],
+      `--pod-infra-container-image=${tag}`,
+      ...["--network-plugin=cni", `--cni-conf-dir=${folder}/cni`, `--cni-bin-dir=${CNI_PLUGINS}`],
+      `--cni-cache-dir=${folder}/cni-cache`,
+    ];
+    const node = await Kubelet.on(host, executable);
+    await node.start(flags);
+    return new Dockershim(docker, tag, node);
+  }
+
+  /** Adds a static pod and waits until the engine runs all of it. */
+  async add(pod: string, containers: readonly PodContainer[]): Promise<Infra> {
+    await this.#kubelet.add(pod, this.docker.busybox, containers);
+    return this.ready(
+      pod,
+      containers.map(({ name }) => name),
+    );
+  }
+
+  /** Waits until an infra container other than `old` runs for the pod, and in its PID namespace the containers; returns it. */
+  ready(pod: string, containers: readonly string[], old?: Infra): Promise<Infra> {
+    return until(
+      `the pod ${pod} runs`,
+      async () => {
+        const id = await this.#running("POD", pod);
+        if (id === undefined || id === old?.id) return undefined;
+        for (const container of containers) {
+          const member = await this.#running(container, pod);
+          if (member === undefined) return undefined;
+          if ((await this.#inspect(member, ".HostConfig.PidMode")) !== `container:${id}`) return undefined;
+        }
+        const pid = Number(await this.#inspect(id, ".State.Pid"));
+        return pid !== 0 && { id, pid };
+      },
+      120,
+    );
+  }
+
+  /** The engine's name for a running container of a pod; undefined without one. */
+  async #running(container: string, pod: string): Promise<string | undefined> {
+    const filter = ["--filter", `name=^/k8s_${container}_${pod}-`];
+    const ids = await this.docker.output("ps", "--no-trunc", "--quiet", ...filter);
+    return ids.split("\n").find((id) => id !== "");
+  }
+
+  /** As the engine's inspect says; undefined if the container has gone meanwhile. */
+  async #inspect(id: string, field: string): Promise<unknown> {
+    return this.docker.inspect(id, field).catch(() => undefined);
+  }
+
+  /** Runs `sh -c script` in a container of a pod and returns what it wrote. Throws if it fails. */
+  async exec(pod: string, container: string, script: string): Promise<string> {
+    const id = await this.#running(container, pod);
+    return this.docker.output("exec", id ?? "none", "sh", "-c", script);
+  }
+
+  /** Takes a static pod away, without waiting. */
+  remove(pod: string): Promise<void> {
+    return this.#kubelet.remove(pod);
+  }
+
+  /** What is left of pods: containers (the dead ones too), the kubelet's folders, cgroups, and network devices. */
+  async left(): Promise<Readonly<Record<"containers" | "folders" | "cgroups" | "devices", readonly string[]>>> {
+    const lines = (text: string) => text.split("\n").filter((line) => line !== "");
+    const { folder, cgroup } = this.host;
+    const groups = ["find", "/sys/fs/cgroup", "-type", "d", "-path", `*${cgroup}/kubepods/*/pod*`];
+    return {
+      containers: lines(await this.docker.output("ps", "--all", "--format", "{{.Names}}")),
+      folders: await readdir(join(folder, "kubelet", "pods")),
+      cgroups: lines((await this.host.run(groups)).stdout),
+      devices: lines(await this.host.output(["ip", "-o", "link", "show", "type", "veth"])),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.docker[Symbol.asyncDispose]();
+  }
+}

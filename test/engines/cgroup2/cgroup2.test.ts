@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describeEngine } from "../requirements.ts";
 import { record } from "../results.ts";
 import { emulator } from "../vm.ts";
-import { type Case, ENGINES, type EngineName, keyOf, type Observation, SIDES, STORM, takes } from "./cases.ts";
+import { type Case, ENGINES, type EngineName, keyOf, LIMIT, type Observation, SIDES, STORM, takes } from "./cases.ts";
 import { runMachine } from "./machine.ts";
 
 /** The longest that the machine may run, in seconds: emulated, it takes three minutes when nothing else runs. */
@@ -14,9 +14,6 @@ const LONGEST = 1500;
 
 const NOBODY = "65535\t65535\t65535\t65535";
 const NONE = "0000000000000000";
-
-/** The most memory that a limit must leave for pause to live, in KiB. */
-const ENOUGH = 16 * 1024;
 
 /** What pause and the reference must do in each case. */
 const MUST: Readonly<Record<Case, Observation>> = {
@@ -29,7 +26,7 @@ const MUST: Readonly<Record<Case, Observation>> = {
   kill: { status: 128 + 9, gone: true },
   storm: { left: [], Threads: "1" },
   stop: { status: 0, gone: true, cgroup: false },
-  limit: { lives: true, limit: ENOUGH * 1024, status: 0 },
+  limit: { lives: true, limit: LIMIT, status: 0 },
 };
 
 /** The cases as the tests are called. */
@@ -39,7 +36,7 @@ const NAMES: Readonly<Record<Case, string>> = {
   kill: "cgroup.kill ends it with 137",
   storm: `a storm of ${STORM.orphans} orphans leaves none`,
   stop: "the engine stops it with 0, and the cgroup is gone",
-  limit: `it lives under a memory.max of ${ENOUGH} KiB`,
+  limit: `it lives under a memory.max of ${LIMIT / 1024 / 1024} MiB`,
 };
 
 describeEngine("cgroup v2", [emulator("amd64"), "mkfs.ext4", "apt-get", "dpkg-deb", "tar"], () => {

@@ -20,7 +20,15 @@ const MODULES = [
 /** Size of the disk in MiB; what is not written takes no room. */
 const DISK = 4096;
 
-/** What the kernel runs first. */
+/** Files of /etc that engines read and no package brings. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  group: "root:x:0:\n",
+  hosts: "127.0.0.1 localhost\n",
+  passwd: "root:x:0:0:root:/root:/bin/sh\n",
+  "resolv.conf": "",
+};
+
+/** What the kernel runs first. The empty line ends what the firmware wrote. */
 const INIT = `#!/usr/bin/busybox sh
 busybox=/usr/bin/busybox; [ -e $busybox ] || busybox=/bin/busybox
 $busybox mount -t proc proc /proc
@@ -35,6 +43,7 @@ ln -s /proc/self/fd /dev/fd
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for module in /test/modules/*; do insmod $module; done
 ip link set lo up
+echo
 echo "booted $(cut -d ' ' -f 1 /proc/uptime)"
 echo "kernel $(uname -r)"
 echo "hierarchies $(grep -c cgroup /proc/mounts)"
@@ -94,6 +103,7 @@ export async function runMachine(folder: string, seconds: number): Promise<Reado
   await apt.root(PACKAGES, root);
   for (const name of ["dev", "proc", "root", "run", "sys", "tmp"]) await mkdir(join(root, name), { recursive: true });
   await furnish(root, folder, system);
+  for (const [name, text] of Object.entries(SETTINGS)) await Bun.write(join(root, "etc", name), text);
   await Bun.write(join(root, "init"), INIT);
   await chmod(join(root, "init"), 0o755);
   const image = join(folder, "disk");

@@ -1,5 +1,5 @@
 /** Fetches Debian's packages, of any suite and architecture, with an apt of its own that changes nothing on the machine. */
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { output } from "./command.ts";
 
@@ -79,6 +79,21 @@ export class Apt {
     const downloads = (await readdir(this.folder)).filter((name) => name.endsWith(".deb"));
     const wanted = downloads.filter((name) => names.includes(name.slice(0, name.indexOf("_"))));
     for (const name of wanted) await this.run("dpkg-deb", "-x", name, root);
+  }
+
+  /**
+   * Downloads packages with all that they depend on, and unpacks their files below `root`, which is made if need be: a
+   * root file system that no package has been set up in. /bin, /lib, /lib64 and /sbin become links to those in /usr.
+   */
+  async root(names: readonly string[], root: string): Promise<void> {
+    await this.run("apt-get", "install", "-q", "-y", "--download-only", "--no-install-recommends", ...names);
+    for (const name of ["bin", "lib", "lib64", "sbin"]) {
+      await mkdir(join(root, "usr", name), { recursive: true });
+      await symlink(join("usr", name), join(root, name));
+    }
+    const unpack =
+      'for file in cache/archives/*.deb; do dpkg-deb --fsys-tarfile "$file" | tar -x --keep-directory-symlink -C "$1"; done';
+    await this.run("sh", "-ec", unpack, "unpack", root);
   }
 
   /**

@@ -1,13 +1,13 @@
 /** The arm64 image on a real arm64 kernel: Debian's, started by qemu's system emulator with the image as its root. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { chmod, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../../package.json";
 import { image } from "../../project.ts";
 import { Apt } from "../apt.ts";
-import { output } from "../command.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
+import { boot, END, emulator, initrd, kernel } from "../vm.ts";
 
 /** Orphans to reap. */
 const ORPHANS = 20;
@@ -36,47 +36,30 @@ kill -TERM $pause
 wait $shell
 echo "exit $?"
 echo "said $(cat /said)"
+echo "${END}"
 poweroff -f
 `;
 
-/** Unpacks an arm64 kernel and an arm64 busybox to `unpacked` in `folder`. */
-async function packages(folder: string): Promise<void> {
-  const apt = await Apt.open(join(folder, "apt"), { architecture: "arm64" });
-  const depends = await apt.run("apt-cache", "depends", "linux-image-cloud-arm64");
-  const kernel = depends.match(/Depends: (linux-image-\S+)/)?.[1] ?? "linux-image-cloud-arm64";
-  await apt.unpack([kernel, "busybox-static"], join(folder, "unpacked"));
-}
-
-describeEngine("arm64 kernel", ["qemu-system-aarch64", "cpio", "apt-get", "dpkg-deb", "gzip"], () => {
+describeEngine("arm64 kernel", [emulator("arm64"), "cpio", "apt-get", "dpkg-deb", "gzip"], () => {
   let folder = "";
   let seen: Readonly<Record<string, string>> = {};
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "pause-arm64-kernel-"));
-    await packages(folder);
+    const apt = await Apt.open(join(folder, "apt"), { architecture: "arm64" });
+    const packages = join(folder, "packages");
+    const { image: system } = await kernel(apt, "arm64", packages);
+    await apt.unpack(["busybox-static"], packages);
     const root = join(folder, "root");
     const made = await image(["--rootfs", root, "--platform", "linux/arm64"], { SOURCE_DATE_EPOCH: "1" });
     if (made.status !== 0) throw new Error(made.stderr);
     for (const name of ["bin", "proc", "dev"]) await mkdir(join(root, name), { recursive: true });
-    await output(["cp", "unpacked/bin/busybox", join(root, "bin")], { cwd: folder });
+    await copyFile(join(packages, "bin", "busybox"), join(root, "bin", "busybox"));
     await Bun.write(join(root, "init"), INIT);
     await chmod(join(root, "init"), 0o755);
-    await output(["sh", "-c", "find . | cpio -o -H newc --quiet | gzip -1 >../initrd.gz"], { cwd: root });
-    const [kernel = ""] = (await readdir(join(folder, "unpacked", "boot"))).filter((name) =>
-      name.startsWith("vmlinuz"),
-    );
-    const machine = ["-M", "virt", "-cpu", "cortex-a72", "-m", "1500", "-nographic", "-nic", "none", "-no-reboot"];
-    const system = ["-kernel", join("unpacked", "boot", kernel), "-initrd", "initrd.gz"];
-    const options = ["-append", "console=ttyAMA0 panic=-1 quiet"];
-    const console = await output(["timeout", "150", "qemu-system-aarch64", ...machine, ...system, ...options], {
-      cwd: folder,
-    });
-    seen = Object.fromEntries(
-      console.split(/\r?\n/).flatMap((line) => {
-        const [, key, value] = line.match(/^(\w+) (.*)$/) ?? [];
-        return key === undefined ? [] : [[key, value ?? ""]];
-      }),
-    );
+    const packed = join(folder, "initrd.gz");
+    await initrd(root, packed);
+    seen = await boot({ architecture: "arm64", kernel: system, initrd: packed, memory: 1500, cpus: 1, seconds: 300 });
   }, 2 * PATIENCE);
 
   afterAll(() => rm(folder, { recursive: true, force: true }));

@@ -1,0 +1,112 @@
+/** Makes the virtual machine in which cgroup v2 is the only hierarchy, with Debian's container engines and both images, and runs it. */
+import { chmod, copyFile, mkdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { Apt } from "../apt.ts";
+import { busyboxImage, type Image, pauseImage, referenceImage } from "../images.ts";
+import { boot, disk, END, type Kernel, kernel } from "../vm.ts";
+
+/** The engines, and what their tests and the program of the machine use. */
+const PACKAGES = [
+  ...["containerd", "containernetworking-plugins", "crun", "runc"],
+  ...["busybox-static", "coreutils", "dash", "e2fsprogs", "findutils", "mount", "tar", "util-linux"],
+];
+
+/** Modules of the kernel for overlays, loop devices and a pod's network, in an order in which they load. */
+const MODULES = [
+  ...["net/llc/llc", "net/802/stp", "net/bridge/bridge", "drivers/net/veth"],
+  ...["fs/overlayfs/overlay", "drivers/block/loop"],
+];
+
+/** Size of the disk in MiB; what is not written takes no room. */
+const DISK = 4096;
+
+/** Files of /etc that engines read and no package brings. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  group: "root:x:0:\n",
+  hosts: "127.0.0.1 localhost\n",
+  passwd: "root:x:0:0:root:/root:/bin/sh\n",
+  "resolv.conf": "",
+};
+
+/** What the kernel runs first. The empty line ends what the firmware wrote. */
+const INIT = `#!/usr/bin/busybox sh
+busybox=/usr/bin/busybox; [ -e $busybox ] || busybox=/bin/busybox
+$busybox mount -t proc proc /proc
+$busybox mkdir /busybox
+$busybox --install -s /busybox
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/busybox HOME=/root CI=true
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+mkdir -p /dev/shm /dev/pts
+mount -t tmpfs shm /dev/shm; mount -t devpts pts /dev/pts; mount -t tmpfs run /run
+ln -s /proc/self/fd /dev/fd
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+for module in /test/modules/*; do insmod $module; done
+ip link set lo up
+echo
+echo "booted $(cut -d ' ' -f 1 /proc/uptime)"
+echo "kernel $(uname -r)"
+echo "hierarchies $(grep -c cgroup /proc/mounts)"
+echo "controllers $(cat /sys/fs/cgroup/cgroup.controllers)"
+echo "containerd $(containerd --version)"
+echo "runc $(runc --version | head -n 1)"
+echo "crun $(crun --version | head -n 1)"
+/test/bun /test/guest.js 2>&1
+echo "status $?"
+echo "took $(cut -d ' ' -f 1 /proc/uptime)"
+echo "${END}"
+poweroff -f
+`;
+
+/** Runs a command that must succeed. Throws with its messages otherwise. */
+async function run(...command: string[]): Promise<void> {
+  const child = Bun.spawn(command, { stdout: "ignore", stderr: "pipe" });
+  const [stderr, status] = await Promise.all([child.stderr.text(), child.exited]);
+  if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}`);
+}
+
+/** Puts the program of the machine, its images and the kernel's modules to /test in `root`. */
+async function furnish(root: string, folder: string, { modules }: Kernel): Promise<void> {
+  const test = join(root, "test");
+  await mkdir(join(test, "modules"), { recursive: true });
+  for (const [index, name] of MODULES.entries()) {
+    await copyFile(join(modules, "kernel", `${name}.ko`), join(test, "modules", `${index}-${basename(name)}.ko`));
+  }
+  await copyFile(process.execPath, join(test, "bun"));
+  await chmod(join(test, "bun"), 0o755);
+  const engines = join(import.meta.dir, "..");
+  const built = await Bun.build({ entrypoints: [join(import.meta.dir, "guest.ts")], target: "bun", outdir: test });
+  if (!built.success) throw new Error(built.logs.join("\n"));
+  await copyFile(join(engines, "cri.proto"), join(test, "cri.proto"));
+  await run("cc", "-O2", "-static", "-o", join(test, "storm"), join(engines, "..", "reference", "storm.c"));
+  const images: Readonly<Record<string, Image>> = {
+    ours: await pauseImage(),
+    reference: await referenceImage(folder),
+    busybox: await busyboxImage(folder),
+  };
+  const there = Object.entries(images).map(([name, { archive, reference }]) => {
+    return [name, { archive: `/test/${name}.tar`, reference }, archive] as const;
+  });
+  for (const [name, , archive] of there) await copyFile(archive, join(test, `${name}.tar`));
+  const list = Object.fromEntries(there.map(([name, image]) => [name, image]));
+  await Bun.write(join(test, "images.json"), JSON.stringify(list));
+}
+
+/**
+ * Runs the machine in `folder`, which must be empty and is the caller's to remove, for at most `seconds`. Returns what
+ * it printed: values as of INIT, and observations by their keys.
+ */
+export async function runMachine(folder: string, seconds: number): Promise<Readonly<Record<string, string>>> {
+  const apt = await Apt.open(join(folder, "apt"));
+  const system = await kernel(apt, "amd64", join(folder, "kernel"));
+  const root = join(folder, "root");
+  await apt.root(PACKAGES, root);
+  for (const name of ["dev", "proc", "root", "run", "sys", "tmp"]) await mkdir(join(root, name), { recursive: true });
+  await furnish(root, folder, system);
+  for (const [name, text] of Object.entries(SETTINGS)) await Bun.write(join(root, "etc", name), text);
+  await Bun.write(join(root, "init"), INIT);
+  await chmod(join(root, "init"), 0o755);
+  const image = join(folder, "disk");
+  await disk(root, image, DISK);
+  return boot({ architecture: "amd64", kernel: system.image, disk: image, memory: 1500, cpus: 2, seconds });
+}

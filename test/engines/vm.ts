@@ -1,0 +1,121 @@
+/** Virtual machines with a Debian kernel of their own, for what the machine's own kernel does not offer. Emulated: no KVM. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Apt } from "./apt.ts";
+
+/** An architecture, as Debian names it. */
+export type Architecture = "amd64" | "arm64";
+
+/** How qemu emulates a machine of each architecture. */
+const EMULATORS: Readonly<Record<Architecture, readonly string[]>> = {
+  amd64: ["qemu-system-x86_64", "-M", "q35", "-cpu", "max"],
+  arm64: ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72"],
+};
+
+/** The kernel's name of the serial line that qemu writes to its standard output. */
+const CONSOLES: Readonly<Record<Architecture, string>> = { amd64: "ttyS0", arm64: "ttyAMA0" };
+
+/** The commands of this machine that a virtual machine of `architecture` takes, besides those that make its files. */
+export function emulator(architecture: Architecture): string {
+  return EMULATORS[architecture][0] ?? "";
+}
+
+/** A machine to start. One of `initrd` and `disk` is its root; `/init` there is what the kernel runs. */
+export interface Machine {
+  readonly architecture: Architecture;
+  /** Path of the kernel. */
+  readonly kernel: string;
+  /** Path of a file that `initrd` made. */
+  readonly initrd?: string;
+  /** Path of a file that `disk` made: an NVMe disk, for which Debian's kernels need no module. */
+  readonly disk?: string;
+  /** In MiB. */
+  readonly memory: number;
+  readonly cpus: number;
+  /** The longest that it may run, in seconds. */
+  readonly seconds: number;
+}
+
+/** The line that `/init` must print at last, right before it switches the machine off. */
+export const END = "end 0";
+
+/** How much of the console an error message shows, in characters. */
+const TAIL = 4000;
+
+/** Runs a command that must succeed, in `folder`, and returns what it wrote. Throws with its messages otherwise. */
+async function run(folder: string, command: readonly string[]): Promise<string> {
+  const options = { cwd: folder, stdin: "ignore", stdout: "pipe", stderr: "pipe" } as const;
+  const child = Bun.spawn([...command], options);
+  const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  if (status !== 0) {
+    throw new Error(`${command.join(" ")}: status ${status}: ${stderr}${stdout.slice(-TAIL)}`);
+  }
+  return stdout;
+}
+
+/** Where a kernel lies. */
+export interface Kernel {
+  /** Path of the kernel. */
+  readonly image: string;
+  /** Path of the folder with its modules, those of file systems in `kernel/fs`. */
+  readonly modules: string;
+}
+
+/** Unpacks Debian's kernel for virtual machines below `root`. `apt` is one of the kernel's architecture. */
+export async function kernel(apt: Apt, architecture: Architecture, root: string): Promise<Kernel> {
+  const newest = `linux-image-cloud-${architecture}`;
+  const depends = await apt.run("apt-cache", "depends", newest);
+  const name = depends.match(/Depends: (linux-image-\S+)/)?.[1];
+  if (name === undefined) throw new Error(`${newest} depends on no kernel: ${depends}`);
+  await apt.unpack([name], root);
+  const image = (await readdir(join(root, "boot"))).find((file) => file.startsWith("vmlinuz-"));
+  if (image === undefined) throw new Error(`there is no kernel in ${name}`);
+  const version = image.slice("vmlinuz-".length);
+  // Since Debian 13 modules lie in /usr/lib.
+  const libraries = [join(root, "lib", "modules"), join(root, "usr", "lib", "modules")];
+  for (const folder of libraries) {
+    const modules = join(folder, version);
+    if ((await readdir(modules).catch(() => [])).length > 0) return { image: join(root, "boot", image), modules };
+  }
+  throw new Error(`there are no modules in ${name}`);
+}
+
+/** Packs the folder `root` into `file` for the kernel to unpack into memory. */
+export async function initrd(root: string, file: string): Promise<void> {
+  await run(root, ["sh", "-c", 'find . | cpio -o -H newc --quiet | gzip -1 >"$1"', "initrd", file]);
+}
+
+/** Writes an ext4 of `mebibytes` MiB with the files of the folder `root`, all of them root's, to `file`. */
+export async function disk(root: string, file: string, mebibytes: number): Promise<void> {
+  await run(root, ["mkfs.ext4", "-q", "-E", "root_owner=0:0", "-d", root, file, `${mebibytes}M`]);
+}
+
+/**
+ * Runs a machine until it switches itself off, and returns what it printed as lines `key value`; of a key that comes
+ * again, the last. Throws with the console's last lines if it does not come to END in time.
+ */
+export async function boot(machine: Machine): Promise<Readonly<Record<string, string>>> {
+  const { architecture, memory, cpus, seconds } = machine;
+  const drive = machine.disk && [
+    ...["-drive", `file=${machine.disk},if=none,id=root,format=raw,cache=unsafe`],
+    ...["-device", "nvme,drive=root,serial=root"],
+  ];
+  const console = await run("/", [
+    ...["timeout", "--kill-after=5", `${seconds}`],
+    ...EMULATORS[architecture],
+    ...["-accel", "tcg,thread=multi", "-smp", `${cpus}`, "-m", `${memory}`],
+    ...["-nographic", "-nic", "none", "-no-reboot", "-kernel", machine.kernel],
+    ...(machine.initrd ? ["-initrd", machine.initrd] : []),
+    ...(drive || []),
+    "-append",
+    `console=${CONSOLES[architecture]} panic=-1 quiet${drive ? " root=/dev/nvme0n1 rw init=/init" : ""}`,
+  ]);
+  const lines = console.split(/\r?\n/);
+  if (!lines.includes(END)) throw new Error(`the machine went off before it was done: ${console.slice(-TAIL)}`);
+  return Object.fromEntries(
+    lines.flatMap((line) => {
+      const [, key, value] = line.match(/^(\w+) (.*)$/) ?? [];
+      return key === undefined ? [] : [[key, value ?? ""]];
+    }),
+  );
+}

@@ -1,10 +1,11 @@
 /** The program of the virtual machine with cgroup v2: starts pause on each engine and prints what it was seen to do, one line a case. */
 import { exists, readFile, writeFile } from "node:fs/promises";
-import { startContainerd } from "../containerd.ts";
-import { Host, until } from "../host.ts";
+import { until } from "../../../scripts/proc.ts";
+import { Containerd } from "../containerd.ts";
+import type { Engine, Pod, StartEngine } from "../engine.ts";
+import { Host } from "../host.ts";
 import type { Image } from "../images.ts";
 import { OciRuntime } from "../oci.ts";
-import type { Engine, Pod, StartEngine } from "../pod.ts";
 import {
   CASES,
   type Case,
@@ -213,13 +214,13 @@ async function observe(engine: Engine, name: Case): Promise<Observation> {
 /** containerd, with crun under the name that it looks for. */
 const withCrun: StartEngine = async (host, pause, busybox) => {
   await host.output(["mount", "--bind", Bun.which("crun") ?? "", Bun.which("runc") ?? ""]);
-  return startContainerd(host, pause, busybox);
+  return Containerd.start(host, pause, busybox);
 };
 
 const START: Readonly<Record<EngineName, StartEngine>> = {
   runc: OciRuntime.with("runc"),
   crun: OciRuntime.with("crun"),
-  "containerd with runc": startContainerd,
+  "containerd with runc": Containerd.start,
   "containerd with crun": withCrun,
 };
 

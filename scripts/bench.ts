@@ -4,21 +4,22 @@ import { cpus, release } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { defineCommand, runMain } from "citty";
 import { version } from "../package.json";
-import { chart } from "./chart.ts";
-import { compile, isStale, ROOT } from "./compile.ts";
-import { type Extent, measureAll } from "./figures.ts";
-import { floor } from "./floor.ts";
-import { measureGuarded, type Values, worse } from "./guard.ts";
-import { NO_INSTRUCTIONS } from "./measure-instructions.ts";
-import { NOT_DUMPABLE } from "./measure-rest.ts";
-import { NO_PID_NAMESPACE, pidNamespace } from "./namespace.ts";
-import { refuseUnknown } from "./options.ts";
-import { hostPlatform } from "./platforms.ts";
-import { company, type Pair, withPair, YARDSTICK } from "./programs.ts";
-import recorded from "./recorded.json";
-import { compileStorm, NO_REFERENCE } from "./reference.ts";
-import { fail, InputError, progress } from "./report.ts";
-import { ratio, table } from "./table.ts";
+import { chart } from "./bench/chart.ts";
+import { type Extent, measureAll } from "./bench/figures.ts";
+import { floor } from "./bench/floor.ts";
+import { measureGuarded, type Values, worse } from "./bench/guard.ts";
+import { NO_INSTRUCTIONS } from "./bench/instructions.ts";
+import { company, type Pair, withPair, YARDSTICK } from "./bench/programs.ts";
+import recorded from "./bench/recorded.json";
+import { NOT_DUMPABLE } from "./bench/rest.ts";
+import { ratio, table } from "./bench/table.ts";
+import { compile, isStale } from "./build/compile.ts";
+import { hostPlatform } from "./build/platforms.ts";
+import { refuseUnknown } from "./command/options.ts";
+import { ROOT } from "./command/project.ts";
+import { fail, InputError, progress } from "./command/report.ts";
+import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
+import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
 
 /** How much is measured without options, and with --quick. */
 const FULL = { rounds: 200, rest: 60, orphans: 100_000, instances: [1, 10, 110] };
@@ -75,7 +76,7 @@ async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
 }
 
 /** Where the guard's record is. */
-const RECORD = join(import.meta.dir, "recorded.json");
+const RECORD = join(ROOT, "scripts", "bench", "recorded.json");
 
 /** What is recorded for this platform; nothing for one on which nobody has run `npm run bench -- --record`. */
 const RECORDED: Partial<Values> = (recorded as Record<string, Partial<Values>>)[hostPlatform().name] ?? {};

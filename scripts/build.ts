@@ -2,10 +2,11 @@
 import { stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { defineCommand, runMain } from "citty";
-import { compile, isStale, ROOT } from "./compile.ts";
-import { refuseUnknown } from "./options.ts";
-import { hostPlatform, platformNamed } from "./platforms.ts";
-import { fail, progress } from "./report.ts";
+import { compile, isStale } from "./build/compile.ts";
+import { hostPlatform, platformNamed } from "./build/platforms.ts";
+import { refuseUnknown } from "./command/options.ts";
+import { ROOT } from "./command/project.ts";
+import { fail, progress } from "./command/report.ts";
 
 /** The options, as citty shows them. */
 const OPTIONS = {

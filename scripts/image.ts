@@ -3,14 +3,14 @@ import { stat } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { defineCommand, runMain } from "citty";
 import pkg from "../package.json";
-import { refuseTarget, type Sources, writeArchive, writeFolder } from "./assemble.ts";
-import { ROOT } from "./compile.ts";
-import { parseReference } from "./image-name.ts";
-import { COMPRESSIONS, type Compression } from "./layer.ts";
-import { refuseUnknown } from "./options.ts";
-import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./platforms.ts";
-import { provenance } from "./provenance.ts";
-import { fail, InputError, progress } from "./report.ts";
+import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./build/platforms.ts";
+import { refuseUnknown } from "./command/options.ts";
+import { ROOT } from "./command/project.ts";
+import { fail, InputError, progress } from "./command/report.ts";
+import { refuseTarget, type Sources, writeArchive, writeFolder } from "./image/assemble.ts";
+import { COMPRESSIONS, type Compression } from "./image/layer.ts";
+import { parseReference } from "./image/name.ts";
+import { provenance } from "./image/provenance.ts";
 
 /** The options, as citty shows them. */
 const OPTIONS = {

@@ -2,11 +2,12 @@
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import { defineCommand, runMain } from "citty";
-import { compile, isStale, ROOT } from "./compile.ts";
-import { refuseUnknown } from "./options.ts";
-import { hostPlatform } from "./platforms.ts";
-import { fail, InputError } from "./report.ts";
-import { soak } from "./soak-run.ts";
+import { compile, isStale } from "./build/compile.ts";
+import { hostPlatform } from "./build/platforms.ts";
+import { refuseUnknown } from "./command/options.ts";
+import { ROOT } from "./command/project.ts";
+import { fail, InputError } from "./command/report.ts";
+import { soak } from "./soak/run.ts";
 
 /** `text` as a number of at least 0, or an InputError that names the option. */
 function number(option: string, text: string): number {

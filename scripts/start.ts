@@ -1,10 +1,11 @@
 /** `npm start`: builds if needed and shows pause at its work, each step with what /proc says of it. */
 import { join } from "node:path";
-import { compile, isStale, ROOT } from "./compile.ts";
-import { NO_PID_NAMESPACE, type PidNamespace, pidNamespace } from "./namespace.ts";
-import { hostPlatform } from "./platforms.ts";
-import { childrenOf, isReady, status, until } from "./proc.ts";
-import { fail, progress } from "./report.ts";
+import { compile, isStale } from "./build/compile.ts";
+import { hostPlatform } from "./build/platforms.ts";
+import { ROOT } from "./command/project.ts";
+import { fail, progress } from "./command/report.ts";
+import { NO_PID_NAMESPACE, type PidNamespace, pidNamespace } from "./linux/namespace.ts";
+import { childrenOf, isReady, status, until } from "./linux/proc.ts";
 
 /** Prints one step and what was observed. */
 function step(what: string, observed: string): void {

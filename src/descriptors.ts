@@ -4,7 +4,7 @@ import { byteAt, close, linkOf } from "./libc.ts";
 
 /**
  * The runtime opens four descriptors while it starts, each with the lowest number that is free: its epoll instance, the
- * eventfd that wakes it, its source of random numbers, and its own memory statistics. test/rest.test.ts checks that
+ * eventfd that wakes it, its source of random numbers, and its own memory statistics. test/rest/rest.test.ts checks that
  * these are all.
  */
 const FIRST = 3;

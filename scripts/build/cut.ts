@@ -1,5 +1,5 @@
 /** Cuts out of the compiled executable the data that nothing can ask for. Never code: what is not seen to run may run. */
-import { InputError } from "../report.ts";
+import { InputError } from "../command/report.ts";
 import { Elf, PT_LOAD, SHT_NOBITS } from "./elf.ts";
 import { type Hole, withoutHoles } from "./holes.ts";
 import { reduceIcu } from "./icu.ts";

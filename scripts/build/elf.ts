@@ -3,7 +3,7 @@
  *
  * Offsets and sizes are in bytes; an offset is into the file, an address into memory.
  */
-import { InputError } from "../report.ts";
+import { InputError } from "../command/report.ts";
 
 /** The kind of program header that is about a stretch of memory: elf.h. */
 export const PT_LOAD = 1;

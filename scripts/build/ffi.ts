@@ -7,7 +7,7 @@
  * is lost is that a failing dlopen throws: here its symbols are missing, which ends the start too.
  */
 import type { BunPlugin } from "bun";
-import { InputError } from "../report.ts";
+import { InputError } from "../command/report.ts";
 
 /** What src/ffi.ts exports: functions, but for `read`, which is an object of functions. */
 export const USED = { dlopen: "function", read: "object" } as const;

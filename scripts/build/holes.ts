@@ -1,5 +1,5 @@
 /** Takes stretches of zeros out of an ELF executable, so that neither the file nor memory holds them. */
-import { InputError } from "../report.ts";
+import { InputError } from "../command/report.ts";
 import { Elf, HEADER_SIZES, PF_W, PT_LOAD, PT_PHDR, type Section, type Segment, SHT_NOBITS } from "./elf.ts";
 
 /** A stretch of the file that is to go. */

@@ -10,7 +10,7 @@
  * `UDataOffsetTOC`. Here an item is either as ICU makes it, or a Zstandard frame that only the runtime can unpack:
  * it is moved as it is.
  */
-import { InputError } from "../report.ts";
+import { InputError } from "../command/report.ts";
 import { Elf, PF_R, PF_W, PT_LOAD } from "./elf.ts";
 
 /** A stretch of the file, from the first byte's offset to that behind the last. */

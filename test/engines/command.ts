@@ -1,8 +1,5 @@
 /** Runs a command of this machine for the engine tests. */
-import { join } from "node:path";
-
-/** The project's folder. */
-export const ROOT = join(import.meta.dir, "..", "..");
+import { ROOT } from "../../scripts/command/project.ts";
 
 /** Where a command runs and with what besides this process's environment; in the project's folder if left out. */
 export interface Surroundings {

@@ -1,7 +1,7 @@
 /** Starts containerd as a CRI runtime whose sandboxes run a given pause image. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { until } from "../../scripts/proc.ts";
+import { until } from "../../scripts/linux/proc.ts";
 import { type ContainerConfig, Cri, type NamespaceOptions, type PodSandboxConfig } from "./cri.ts";
 import { Engine, type Member, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";

@@ -3,8 +3,8 @@ import { mkdtemp, readdir, readFile, readlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Subprocess } from "bun";
-import { until } from "../../scripts/proc.ts";
-import { ROOT } from "./command.ts";
+import { ROOT } from "../../scripts/command/project.ts";
+import { until } from "../../scripts/linux/proc.ts";
 
 /** How a command ended and what it said. */
 export interface Result {

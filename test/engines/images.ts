@@ -1,11 +1,12 @@
 /** The images that the tests give to engines: pause as shipped, the C reference, and a busybox for all else. */
 import { chmod, cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { digestOf } from "../../scripts/oci.ts";
-import { hostPlatform } from "../../scripts/platforms.ts";
-import { compileStatic } from "../../scripts/reference.ts";
-import { image } from "../project.ts";
-import { output, ROOT } from "./command.ts";
+import { hostPlatform } from "../../scripts/build/platforms.ts";
+import { ROOT } from "../../scripts/command/project.ts";
+import { digestOf } from "../../scripts/image/oci.ts";
+import { compileStatic } from "../../scripts/reference/compile.ts";
+import { image } from "../support/project.ts";
+import { output } from "./command.ts";
 
 /** An image in a file that every engine can import. */
 export interface Image {

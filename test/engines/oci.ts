@@ -1,7 +1,7 @@
 /** Runs pods on an OCI runtime alone, runc or crun: pause in the strictest bundle, members by the paths of its namespaces. */
 import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { until } from "../../scripts/proc.ts";
+import { until } from "../../scripts/linux/proc.ts";
 import { Engine, type Member, type Pod, type PodOptions, type StartEngine } from "./engine.ts";
 import type { Host, HostProcess, Result } from "./host.ts";
 import { unpack } from "./images.ts";

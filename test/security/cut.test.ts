@@ -3,11 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bundle } from "../../scripts/build/compile.ts";
 import { cut } from "../../scripts/build/cut.ts";
 import { Elf, PF_W, PT_LOAD, type Section, type Segment, SHT_NOBITS } from "../../scripts/build/elf.ts";
 import { KEPT, reduceIcu } from "../../scripts/build/icu.ts";
-import { bundle } from "../../scripts/compile.ts";
-import { PLATFORMS } from "../../scripts/platforms.ts";
+import { PLATFORMS } from "../../scripts/build/platforms.ts";
 
 /** Bytes from the beginning of ICU's data to its table of contents. */
 const HEADER = 144;

@@ -7,8 +7,8 @@ import { dlopen, ptr } from "bun:ffi";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { HANDLED_MASK, status } from "../../scripts/proc.ts";
-import { wait } from "../../scripts/spawn.ts";
+import { wait } from "../../scripts/bench/spawn.ts";
+import { HANDLED_MASK, status } from "../../scripts/linux/proc.ts";
 import { type SignalSet, signalSet } from "./signals.ts";
 
 /** 1 to 64 without KILL and STOP, which cannot be blocked, and 32 and 33, which glibc keeps for itself. */

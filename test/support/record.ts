@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "../../package.json";
-import { REFERENCE } from "../../scripts/reference.ts";
+import { REFERENCE } from "../../scripts/reference/compile.ts";
 
 const PATH = join(import.meta.dir, "..", "contract", "reference.json");
 

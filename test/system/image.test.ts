@@ -4,14 +4,14 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../package.json";
-import { LIBC6, libc6 } from "../../scripts/debian.ts";
-import { licenceTexts } from "../../scripts/licences.ts";
-import { PLATFORMS } from "../../scripts/platforms.ts";
-import { messageOf } from "../../scripts/report.ts";
-import { librariesOf } from "../../scripts/rootfs.ts";
-import { CACHE } from "../../scripts/runtime.ts";
-import { ArchiveReader, type Descriptor, type Index, type Manifest, type ReadImage } from "../image-reader.ts";
-import { copyProject, image, type Outcome } from "../project.ts";
+import { CACHE } from "../../scripts/build/bun.ts";
+import { PLATFORMS } from "../../scripts/build/platforms.ts";
+import { messageOf } from "../../scripts/command/report.ts";
+import { LIBC6, libc6 } from "../../scripts/image/debian.ts";
+import { licenceTexts } from "../../scripts/image/licences.ts";
+import { librariesOf } from "../../scripts/image/rootfs.ts";
+import { ArchiveReader, type Descriptor, type Index, type Manifest, type ReadImage } from "../support/image-reader.ts";
+import { copyProject, image, type Outcome } from "../support/project.ts";
 
 /** Limits: files of an image, and its layers compressed with gzip, in bytes. */
 const SIZE_LIMIT = 73_000_000;

@@ -1,7 +1,7 @@
 /** A minute at rest, and a burst that is as large as a busy pod's: too long for everyone's tests. */
 import { test } from "bun:test";
-import { expectBurstReaped } from "../burst.ts";
-import { expectUndisturbed } from "../quiet.ts";
+import { expectBurstReaped } from "../support/burst.ts";
+import { expectUndisturbed } from "../support/quiet.ts";
 
 test("nothing wakes it in 60 s", () => expectUndisturbed(60));
 

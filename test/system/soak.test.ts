@@ -3,14 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { NO_PID_NAMESPACE } from "../../scripts/namespace.ts";
-import { moveClock, withClockMoved } from "../../scripts/soak-clock.ts";
-import { DISTURBANCES } from "../../scripts/soak-plan.ts";
-import { soak } from "../../scripts/soak-run.ts";
-import { ALLOWED } from "../../scripts/soak-trace.ts";
-import { NAMESPACE, UNTRACEABLE } from "../subject.ts";
+import { ROOT } from "../../scripts/command/project.ts";
+import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
+import { moveClock, withClockMoved } from "../../scripts/soak/clock.ts";
+import { DISTURBANCES } from "../../scripts/soak/disturbances.ts";
+import { soak } from "../../scripts/soak/run.ts";
+import { ALLOWED } from "../../scripts/soak/trace.ts";
+import { NAMESPACE, UNTRACEABLE } from "../support/subject.ts";
 
-const SCRIPT = join(import.meta.dir, "..", "..", "scripts", "soak.ts");
+const SCRIPT = join(ROOT, "scripts", "soak.ts");
 const skipped = NAMESPACE ? "" : ` (skipped: ${NO_PID_NAMESPACE})`;
 
 /** Runs the script in a pipe. */

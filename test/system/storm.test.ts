@@ -1,11 +1,11 @@
 /** With JavaScript's memory given back it goes on reaping and ends as it should while the kernel forgets every page it can. */
 import { expect, test } from "bun:test";
-import { weigh } from "../../scripts/measure-rest.ts";
-import { BURST } from "../../scripts/measure-storm.ts";
-import { NO_PID_NAMESPACE } from "../../scripts/namespace.ts";
-import { childrenOf, status } from "../../scripts/proc.ts";
-import { compileStorm, NO_REFERENCE } from "../../scripts/reference.ts";
-import { NAMESPACE, OURS, startReady } from "../subject.ts";
+import { weigh } from "../../scripts/bench/rest.ts";
+import { BURST } from "../../scripts/bench/storm.ts";
+import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
+import { childrenOf, status } from "../../scripts/linux/proc.ts";
+import { compileStorm, NO_REFERENCE } from "../../scripts/reference/compile.ts";
+import { NAMESPACE, OURS, startReady } from "../support/subject.ts";
 
 const STORM = compileStorm();
 const root = process.getuid?.() === 0;

@@ -3,8 +3,8 @@ import { expect, test } from "bun:test";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { childrenOf, status, until } from "../../scripts/proc.ts";
-import { NAMESPACE, OURS, settled, startReady, UNTRACEABLE } from "../subject.ts";
+import { childrenOf, status, until } from "../../scripts/linux/proc.ts";
+import { NAMESPACE, OURS, settled, startReady, UNTRACEABLE } from "../support/subject.ts";
 
 const SIGTERM = 15;
 /** All that must not end or stop a PID 1: 1 to 64 without INT, KILL, TERM, STOP, and 32 and 33, which glibc keeps for itself. */

@@ -1,6 +1,6 @@
 /** The program of the virtual machine with cgroup v2: starts pause on each engine and prints what it was seen to do, one line a case. */
 import { exists, readFile, writeFile } from "node:fs/promises";
-import { until } from "../../../scripts/proc.ts";
+import { until } from "../../../scripts/linux/proc.ts";
 import { Containerd } from "../containerd.ts";
 import type { Engine, Pod, StartEngine } from "../engine.ts";
 import { Host } from "../host.ts";

@@ -4,7 +4,7 @@ import { chmod, copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../../package.json";
-import { image } from "../../project.ts";
+import { image } from "../../support/project.ts";
 import { Apt } from "../apt.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
 import { boot, END, emulator, initrd, kernel } from "../vm.ts";

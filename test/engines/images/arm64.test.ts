@@ -8,8 +8,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../../package.json";
-import { until } from "../../../scripts/proc.ts";
-import { image } from "../../project.ts";
+import { until } from "../../../scripts/linux/proc.ts";
+import { image } from "../../support/project.ts";
 import { Host, type HostProcess } from "../host.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
 

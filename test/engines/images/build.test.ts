@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { copyProject, image } from "../../project.ts";
-import { ROOT } from "../command.ts";
+import { ROOT } from "../../../scripts/command/project.ts";
+import { copyProject, image } from "../../support/project.ts";
 import { Host } from "../host.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
 

@@ -1,9 +1,10 @@
 /** The image that the Containerfile's first stage starts from, made from what this machine has. */
 import { chmod, cp, mkdir, mkdtemp, readdir, realpath, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Platform } from "../../../scripts/platforms.ts";
-import { CACHE } from "../../../scripts/runtime.ts";
-import { output, ROOT } from "../command.ts";
+import { CACHE } from "../../../scripts/build/bun.ts";
+import type { Platform } from "../../../scripts/build/platforms.ts";
+import { ROOT } from "../../../scripts/command/project.ts";
+import { output } from "../command.ts";
 import { busyboxRoot, type Image, imageOf } from "../images.ts";
 
 /** Puts every Debian package that `npm run image` has fetched where a mirror below `root` has it. */

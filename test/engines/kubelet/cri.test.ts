@@ -2,7 +2,7 @@
 import { beforeAll, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { until } from "../../../scripts/proc.ts";
+import { until } from "../../../scripts/linux/proc.ts";
 import { Containerd } from "../containerd.ts";
 import { MACHINE } from "../generations.ts";
 import type { Host } from "../host.ts";

@@ -1,6 +1,6 @@
 /** Pods of a kubelet whose flag `--pod-infra-container-image` names the image: what the flag was made for. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { until } from "../../../scripts/proc.ts";
+import { until } from "../../../scripts/linux/proc.ts";
 import { MACHINE } from "../generations.ts";
 import { atRest, bothSides, compare, UNPRIVILEGED } from "../pods/pod.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";

@@ -2,7 +2,7 @@
 import { chmod, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../../package.json";
-import { until } from "../../../scripts/proc.ts";
+import { until } from "../../../scripts/linux/proc.ts";
 import { CNI_PLUGINS, network } from "../containerd.ts";
 import { Docker } from "../docker.ts";
 import type { Host } from "../host.ts";

@@ -1,7 +1,7 @@
 /** Pods and single containers on Docker. */
 import { expect, test } from "bun:test";
 import { median } from "simple-statistics";
-import { until } from "../../../scripts/proc.ts";
+import { until } from "../../../scripts/linux/proc.ts";
 import { Docker, STRICT } from "../docker.ts";
 import { describeGenerations, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";

@@ -1,7 +1,7 @@
 /** What a pod must do, whichever engine runs it: one table of cases, each run with ours and with the C reference. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
-import { until } from "../../../scripts/proc.ts";
+import { until } from "../../../scripts/linux/proc.ts";
 import { type Engine, type Member, onNewHost, type Pod } from "../engine.ts";
 import type { Generation } from "../generations.ts";
 import type { Host, Status } from "../host.ts";

@@ -1,0 +1,81 @@
+/** The programs that the bench puts side by side. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { compileGo, compileStatic, REFERENCE } from "../reference/compile.ts";
+
+/** Lines of /proc/PID/status that, all there at once, say that a program is ready; or `ended` for one that ends by itself. */
+export type Readiness = readonly string[] | "ended";
+
+/** Ours and C: INT, TERM and CHLD caught, none blocked (for ours: inside sigsuspend(2)), asleep. */
+export const CAUGHT: readonly string[] = ["SigBlk:\t0000000000000000", "SigCgt:\t0000000000014002", "State:\tS"];
+
+/** catatonit -P blocks all that can be blocked and wait on a signalfd(2); its first sleep is that wait. */
+const BLOCKED: Readiness = ["SigBlk:\tfffffffe3ffbfa07", "State:\tS"];
+
+/** A program of the bench. */
+export interface Program {
+  /** Heading of its column. */
+  readonly name: string;
+  readonly path: string;
+  readonly args: readonly string[];
+  /** How to see that it is ready, where that can be seen at all. One that is `ended` is never at rest. */
+  readonly ready?: Readiness;
+  /** Whether it can be started with `-v` and then ends. */
+  readonly version: boolean;
+}
+
+/** Ours, and a program without a line of code, compiled by the same Bun: the floor of anything written in TypeScript. */
+export interface Pair {
+  readonly ours: Program;
+  readonly floor: Program;
+}
+
+/**
+ * Does `task` with the executables `ours` and `floor`, as copies just written, like the files of an image just
+ * unpacked. The kernel caches what was written in large pieces, and in small ones what a start has read again after the
+ * cache was dropped: with those a start takes 15 % longer. The copies are removed in the end.
+ */
+export async function withPair<T>(ours: string, floor: string, task: (pair: Pair) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
+  const copy = (path: string): string => {
+    const fresh = join(mkdtempSync(join(folder, "copy-")), "pause");
+    writeFileSync(fresh, readFileSync(path), { mode: 0o755 });
+    return fresh;
+  };
+  try {
+    return await task({
+      ours: { name: "pause-ts", path: copy(ours), args: [], ready: CAUGHT, version: true },
+      floor: { name: "empty Bun program", path: copy(floor), args: [], ready: "ended", version: true },
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Heading of the column that ratios are to: what upstream's image holds. */
+export const YARDSTICK = "C, static";
+
+/** What else this machine has, and a note for each that it has not. Throws if the Go program does not compile. */
+export function company(): { present: Program[]; notes: string[] } {
+  const present: Program[] = [];
+  const notes: string[] = [];
+  const add = (path: string | null | undefined, program: Omit<Program, "path">, missing: string) => {
+    if (path) present.push({ ...program, path });
+    else notes.push(`${program.name} is left out: ${missing}.`);
+  };
+  add(
+    compileStatic(),
+    { name: YARDSTICK, args: [], ready: CAUGHT, version: true },
+    "no C compiler (cc) or no libc to link statically (libc.a)",
+  );
+  add(REFERENCE, { name: "C, dynamic", args: [], ready: CAUGHT, version: true }, "no C compiler (cc)");
+  add(
+    Bun.which("catatonit"),
+    { name: "catatonit -P", args: ["-P"], ready: BLOCKED, version: false },
+    "catatonit is not installed",
+  );
+  // Go's runtime catches every signal and parks its threads long before main runs: nothing shows when it is ready.
+  add(compileGo(), { name: "Go", args: [], version: true }, "no Go compiler (go)");
+  return { present, notes };
+}

@@ -1,0 +1,92 @@
+/** Compiles src/ and the runtime into the one executable. */
+import { statSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { Glob } from "bun";
+import { ROOT } from "../command/project.ts";
+import { InputError, messageOf } from "../command/report.ts";
+import { runtimeFor } from "./bun.ts";
+import { cut } from "./cut.ts";
+import { ffiPlugin } from "./ffi.ts";
+import type { Platform } from "./platforms.ts";
+import { seal } from "./seal.ts";
+
+/** What the executable depends on, relative to the project's folder. Patterns of their own: Bun's Glob finds nothing by braces with slashes. */
+const INPUTS = ["src/*.ts", "scripts/build/*.ts", "package{,-lock}.json"];
+
+/** Whether `path` is missing or older than any of `inputs`. */
+export function isOlder(path: string, inputs: Iterable<string>): boolean {
+  const built = statSync(path, { throwIfNoEntry: false });
+  if (!built) return true;
+  for (const input of inputs) if (statSync(input).mtimeMs > built.mtimeMs) return true;
+  return false;
+}
+
+/** Whether the executable at `path` is missing or older than anything it is made from. */
+export function isStale(path: string): boolean {
+  return INPUTS.some((pattern) => {
+    const inputs = [...new Glob(pattern).scanSync({ cwd: ROOT, absolute: true })];
+    if (inputs.length === 0) throw new Error(`unreachable: no file is called ${pattern}`);
+    return isOlder(path, inputs);
+  });
+}
+
+/** The entry of what is compiled. */
+const MAIN = join(ROOT, "src", "main.ts");
+
+/**
+ * Compiles `entry` for `platform` into the file `outfile`, with the runtime as it is: not sealed and not cut yet.
+ *
+ * Throws an InputError if the runtime cannot be had or the sources do not compile.
+ */
+export async function bundle(platform: Platform, outfile: string, entry: string = MAIN): Promise<void> {
+  const executablePath = await runtimeFor(platform);
+  await Bun.build({
+    entrypoints: [entry],
+    target: "bun",
+    plugins: [ffiPlugin()],
+    minify: true,
+    // A constant, so that what is for the other machine is left out.
+    define: { "process.arch": JSON.stringify(platform.nodeArch) },
+    // Bytecode is read in place; source would be parsed on every node at every start. It asks for CommonJS.
+    bytecode: true,
+    format: "cjs",
+    compile: {
+      target: platform.compileTarget,
+      executablePath,
+      outfile,
+      autoloadDotenv: false,
+      autoloadBunfig: false,
+      autoloadTsconfig: false,
+      autoloadPackageJson: false,
+    },
+  }).catch((error: unknown) => {
+    // What was wrong is one level down: the message above it is "Bundle failed".
+    const reasons = error instanceof AggregateError ? error.errors : [error];
+    throw new InputError(`${relative(ROOT, dirname(entry))}/ does not compile: ${reasons.map(messageOf).join("; ")}`);
+  });
+}
+
+/**
+ * Writes the executable for `platform`, sealed and cut, to `path`, by way of a temporary folder beside it, so that `path` is
+ * the old file or the new one and never half of either, and never unsealed.
+ *
+ * Throws an InputError if the runtime cannot be had, sealed or cut, the sources do not compile or the folder cannot be
+ * written.
+ */
+export async function compile(platform: Platform, path: string, entry: string = MAIN): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const folder = await mkdtemp(join(dirname(path), ".build-"));
+  try {
+    // The name goes into the executable: always the same one.
+    const outfile = join(folder, "pause");
+    await bundle(platform, outfile, entry);
+    const bytes = await readFile(outfile);
+    seal(bytes, platform);
+    await writeFile(outfile, cut(bytes));
+    await chmod(outfile, 0o755);
+    await rename(outfile, path);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

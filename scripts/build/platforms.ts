@@ -1,0 +1,53 @@
+/** The platforms the project builds for, and what each is called by whom. */
+import { InputError } from "../command/report.ts";
+
+/** One platform. */
+export interface Platform {
+  /** As in `--target` and in `dist/`: `linux-amd64`. */
+  readonly name: string;
+  /** GOARCH, which OCI image configurations use. */
+  readonly architecture: "amd64" | "arm64";
+  /** `process.arch` of a machine of this kind. */
+  readonly nodeArch: "x64" | "arm64";
+  /** The npm package that carries Bun for it. */
+  readonly runtimePackage: string;
+  /** What `bun build --compile` calls it. */
+  readonly compileTarget: "bun-linux-x64" | "bun-linux-arm64";
+  /** The glibc loader, as written into the runtime's program headers (PT_INTERP). */
+  readonly loader: string;
+}
+
+/** All platforms, in the order of the image index. */
+export const PLATFORMS: readonly Platform[] = [
+  {
+    name: "linux-amd64",
+    architecture: "amd64",
+    nodeArch: "x64",
+    runtimePackage: "@oven/bun-linux-x64",
+    compileTarget: "bun-linux-x64",
+    loader: "/lib64/ld-linux-x86-64.so.2",
+  },
+  {
+    name: "linux-arm64",
+    architecture: "arm64",
+    nodeArch: "arm64",
+    runtimePackage: "@oven/bun-linux-aarch64",
+    compileTarget: "bun-linux-arm64",
+    loader: "/lib/ld-linux-aarch64.so.1",
+  },
+];
+
+/** The platform called `name`. Throws an InputError that lists the names if there is none. */
+export function platformNamed(name: string): Platform {
+  const platform = PLATFORMS.find((candidate) => candidate.name === name);
+  if (platform) return platform;
+  const names = PLATFORMS.map((candidate) => candidate.name).join(", ");
+  throw new InputError(`unknown platform "${name}": it is one of ${names}`);
+}
+
+/** The platform of this machine's processor. Throws an InputError on a processor the project has no runtime for. */
+export function hostPlatform(): Platform {
+  const platform = PLATFORMS.find((candidate) => candidate.nodeArch === process.arch);
+  if (platform) return platform;
+  throw new InputError(`no runtime for this machine's processor (${process.arch}): use --target`);
+}

@@ -1,0 +1,128 @@
+/**
+ * Makes the compiled executable blind to its environment, and leaves the signals it inherits as they are.
+ *
+ * The runtime knows several hundred variables, some of which run programs (BUN_BE_BUN, BUN_OPTIONS) or change the
+ * engine (BUN_JSC_*), and offers no switch against them. It has two ways to read them, both by way of libc: the
+ * functions `getenv` and `secure_getenv`, and the variable `environ`. The dynamic section of the executable names all
+ * three, so that is where they are cut, without touching an instruction: what the runtime calls getenv is a function
+ * that answers NULL to every name, and what it takes for `environ` is an empty list. libc itself reads TZ, and the file
+ * TZ names, which may be a pipe that never answers, when the runtime asks it for the date at its start: it does not
+ * get one.
+ *
+ * It is also deaf: the runtime installs handlers for seven signals, ignores two and unblocks one while it starts, which
+ * would undo what was inherited. What it calls to do so are functions that do nothing. src/ calls libc by another way,
+ * through bun:ffi, and gets what it asks for.
+ *
+ * It also forgets where its memory cgroup is written down. The engine would take the cgroup's limit for the size of its
+ * memory and collect garbage accordingly, on the way to a wait where all of it is given back; and reading all those
+ * files takes time.
+ *
+ * The variables of the loader (LD_*, GLIBC_TUNABLES) are read before the executable is loaded: SECURITY.md.
+ */
+
+import { InputError } from "../command/report.ts";
+import { type DynamicSymbol, Elf, type Relocation } from "./elf.ts";
+import type { Platform } from "./platforms.ts";
+
+/**
+ * What the runtime takes from libc, and what it gets instead: functions that touch nothing and return NULL or 0 here.
+ *
+ * atol(3) is 0 for all that does not begin with a number. dlerror(3) is NULL as long as nothing has failed; for
+ * gmtime_r(3) that means that there is no date. The runtime fills a buffer for HTTP headers with it, unconditionally.
+ *
+ * isdigit(3) is 0, which means success, for every signal below 48 and for every way to change a mask. abs(3) returns
+ * the signal, which signal(2) never does when it fails: the runtime looks no further.
+ *
+ * vfprintf(3) is how JavaScriptCore says that SIGPWR has a handler already. It has asked sigaction, which does not answer
+ * any more, and takes for the answer what happens to lie in memory.
+ */
+const INSTEAD: Readonly<Record<string, string>> = {
+  getenv: "atol",
+  secure_getenv: "atol",
+  gmtime_r: "dlerror",
+  sigaction: "isdigit",
+  pthread_sigmask: "isdigit",
+  signal: "abs",
+  vfprintf: "abs",
+};
+
+/** The names of libc's list of variables, which the executable has its own copy of. */
+const LIST = ["environ", "_environ", "__environ"] as const;
+
+/**
+ * Every other symbol that has to do with an environment. The first changes libc's list, which the runtime no longer
+ * sees; the others are functions of the runtime itself that native add-ons would call.
+ */
+const HARMLESS = /^setenv$|^uv_os_|^napi_|^_ZN4node\d+(Add|Remove)EnvironmentCleanupHook/;
+
+/** The file that says which cgroup a process is in: cgroups(7). Without a name open(2) says ENOENT, as where there are no cgroups. */
+const CGROUP = Buffer.from("\0/proc/self/cgroup\0");
+
+/** `R_*_COPY`, `R_*_GLOB_DAT` and `R_*_RELATIVE`: elf.h. */
+const RELOCATIONS: Readonly<Record<Platform["architecture"], { copy: number; global: number; relative: number }>> = {
+  amd64: { copy: 5, global: 6, relative: 8 },
+  arm64: { copy: 1024, global: 1025, relative: 1027 },
+};
+
+/** The one of `found`, or an InputError that says what is not as it was in the Bun this was written for. */
+function only<T>(found: readonly T[], what: string): T {
+  const [it] = found;
+  if (it !== undefined && found.length === 1) return it;
+  throw new InputError(`cannot seal this version of Bun: ${what} is there ${found.length} times instead of once`);
+}
+
+/** Has the loader store the address of an empty list in the executable's `environ`, which libc no longer sees. */
+function emptyList(image: Elf, platform: Platform): void {
+  const { copy, global, relative } = RELOCATIONS[platform.architecture];
+  const names = LIST.map((name) => only(named(image, name, true), `the variable ${name}`));
+  const environ = only([...new Set(names.map(({ address }) => address))], "the address of environ");
+  const indices = names.map(({ index }) => index);
+  const uses = image.relocations.filter(({ symbol }) => indices.includes(symbol));
+  const ofType = (type: number): Relocation[] => uses.filter((use) => use.type === type);
+  image.relocate(only(ofType(copy), "the copy of environ"), relative, image.start + 8);
+  image.relocate(only(ofType(global), "the pointer to environ"), relative, environ);
+  if (uses.length !== 2) throw new InputError(`cannot seal this version of Bun: environ is used ${uses.length} times`);
+  // No symbol has such a name: libc, which looks for one of these, finds its own variable.
+  for (const symbol of names) image.rename(symbol, `=${symbol.name.slice(1)}`);
+}
+
+/** Takes a text away of which there is one: an empty one is left. `what` says what it is. */
+function erase(bytes: Buffer, text: Buffer, what: string): void {
+  const places: number[] = [];
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) places.push(at);
+  const place = only(places, what);
+  bytes.fill(0, place, place + text.length);
+}
+
+/** The symbols called `name` that the executable has itself (`defined`) or takes from a library. */
+function named(image: Elf, name: string, defined: boolean): DynamicSymbol[] {
+  return image.symbols.filter((symbol) => symbol.name === name && symbol.defined === defined);
+}
+
+/**
+ * Seals the executable `bytes` in place.
+ *
+ * Throws an InputError if anything is not exactly where and as often as expected: another version of Bun has to be
+ * looked at anew.
+ */
+export function seal(bytes: Buffer, platform: Platform): void {
+  const image = new Elf(bytes);
+  // The third way would be the kernel's.
+  if (bytes.includes("self/environ"))
+    throw new InputError("cannot seal this version of Bun: it reads /proc/self/environ");
+  const known = new Set<string>([...Object.keys(INSTEAD), ...LIST]);
+  const unknown = image.symbols.find(({ name }) => /env/i.test(name) && !known.has(name) && !HARMLESS.test(name));
+  if (unknown) throw new InputError(`cannot seal this version of Bun: unknown symbol ${unknown.name}`);
+
+  erase(bytes, CGROUP, "the name of the cgroup file");
+  const padding = bytes.subarray(8, 16);
+  if (padding.some((byte) => byte !== 0)) throw new InputError("the padding of the ELF identification is not zero");
+  emptyList(image, platform);
+  const getenv = only(named(image, "getenv", false), "the import getenv");
+  for (const [name, instead] of Object.entries(INSTEAD)) {
+    if (named(image, instead, true).length > 0) throw new InputError(`the executable has a function ${instead} itself`);
+    // The version: that of an import of the same name, or that of nearly all, in which libc has had atol from the start.
+    const [like = getenv] = named(image, instead, false);
+    image.rename(only(named(image, name, false), `the import ${name}`), instead, like);
+  }
+}

@@ -1,0 +1,53 @@
+/** Puts the image into one tar file: an OCI image layout, and beside it what `docker load` of old reads. */
+
+import type { Reference } from "./name.ts";
+import type { Blob, PlatformImage } from "./oci.ts";
+import type { Entry } from "./rootfs.ts";
+
+/** Where the layout keeps content. */
+function blobPath(digest: string): string {
+  return `blobs/${digest.replace(":", "/")}`;
+}
+
+/**
+ * The files of the archive.
+ *
+ * `index.json` names the one image index, which every engine reads but Docker before 25: that reads
+ * `manifest.json`, which knows no index and so has the first platform's image.
+ *
+ * @param index the image index
+ * @param images the platforms' images
+ * @param blobs everything the index leads to, in any order
+ */
+export function archiveEntries(
+  index: Blob,
+  images: readonly PlatformImage[],
+  blobs: readonly Blob[],
+  reference: Reference,
+): Entry[] {
+  const file = (path: string, body: Uint8Array): Entry => ({ path, type: "file", mode: 0o644, body });
+  const json = (path: string, document: unknown) => file(path, new TextEncoder().encode(JSON.stringify(document)));
+  const annotations = {
+    // The first is containerd's and podman's, the second the specification's.
+    "io.containerd.image.name": reference.canonical,
+    "org.opencontainers.image.ref.name": reference.tag,
+  };
+  const content = new Map([index, ...blobs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]));
+  return [
+    json("oci-layout", { imageLayoutVersion: "1.0.0" }),
+    json("index.json", {
+      schemaVersion: 2,
+      mediaType: "application/vnd.oci.image.index.v1+json",
+      manifests: [{ ...index.descriptor, annotations }],
+    }),
+    json(
+      "manifest.json",
+      images.slice(0, 1).map(({ config, layer }) => ({
+        Config: blobPath(config.descriptor.digest),
+        RepoTags: [reference.familiar],
+        Layers: [blobPath(layer.descriptor.digest)],
+      })),
+    ),
+    ...[...content].sort(([a], [b]) => (a < b ? -1 : 1)).map(([digest, bytes]) => file(blobPath(digest), bytes)),
+  ];
+}

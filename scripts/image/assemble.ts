@@ -1,0 +1,172 @@
+/** Assembles the image: from the sources to an archive, or to a folder with the root filesystem. */
+import { constants, existsSync } from "node:fs";
+import { access, lstat, mkdir, mkdtemp, open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import pkg from "../../package.json";
+import { compile } from "../build/compile.ts";
+import type { Platform } from "../build/platforms.ts";
+import { InputError, messageOf, progress } from "../command/report.ts";
+import { archiveEntries } from "./archive.ts";
+import { libc6 } from "./debian.ts";
+import { type Compression, compress, tarOf } from "./layer.ts";
+import type { Reference } from "./name.ts";
+import { type Blob, imageIndex, type PlatformImage, platformImage, type Referrer, referrer } from "./oci.ts";
+import type { Provenance } from "./provenance.ts";
+import { type Entry, rootfs, writeRootfs } from "./rootfs.ts";
+import { SBOM_TYPE, sbom } from "./sbom.ts";
+
+/** What every image is made from. */
+export interface Sources {
+  readonly origin: Provenance;
+  /** Root of a Debian mirror; undefined: as apt is set up. */
+  readonly mirror: string | undefined;
+}
+
+/** One platform's share of an archive. */
+export interface Share {
+  readonly platform: Platform;
+  readonly image: PlatformImage;
+  /** The bill of materials, and what attaches it to the image. */
+  readonly sbom: Referrer;
+  /** All files of the image together, in bytes. */
+  readonly size: number;
+}
+
+/** A written archive. */
+export interface Archive {
+  readonly index: Blob;
+  readonly shares: readonly Share[];
+  /** Paths of the archive and of the bills of materials. */
+  readonly files: readonly string[];
+}
+
+/**
+ * Refuses a path that cannot be written to, before anything is made for it. Writes nothing itself.
+ *
+ * @param mustBeNew whether the path must not exist
+ *
+ * Throws an InputError if the nearest folder above it that exists is none, or may not be written to.
+ */
+export async function refuseTarget(path: string, mustBeNew: boolean): Promise<void> {
+  const present = await lstat(path).catch(() => undefined);
+  if (present && mustBeNew) throw new InputError(`${path} is there already`);
+  if (present?.isDirectory()) throw new InputError(`${path} is a folder`);
+  const parent = dirname(path);
+  let above = parent;
+  while (!existsSync(above) && dirname(above) !== above) above = dirname(above);
+  // By its name with a slash: the kernel says so if it is no folder.
+  await access(`${above}/`, constants.W_OK | constants.X_OK).catch((error: unknown) => {
+    throw new InputError(`cannot write to ${parent}: ${messageOf(error)}`);
+  });
+}
+
+/** Calls `body` with a new folder beside `path`, from where it can rename to `path`, and removes the folder after. Throws an InputError if nothing can be written there. */
+async function beside<T>(path: string, body: (folder: string) => Promise<T>): Promise<T> {
+  const parent = dirname(path);
+  const work = await mkdir(parent, { recursive: true })
+    .then(() => mkdtemp(join(parent, ".image-")))
+    .catch((error: unknown) => {
+      throw new InputError(`cannot write to ${parent}: ${messageOf(error)}`);
+    });
+  try {
+    return await body(work);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** Compiles for `platform` in the folder `work` and puts the root filesystem together. */
+async function assemble(platform: Platform, { mirror }: Sources, work: string): Promise<Entry[]> {
+  const libc = await libc6(platform, mirror);
+  const executable = join(work, "bin", platform.name);
+  progress(`${platform.name}: compiling`);
+  await compile(platform, executable);
+  return rootfs(await Bun.file(executable).bytes(), platform, libc);
+}
+
+/** Makes one platform's image and its bill of materials. */
+async function share(
+  platform: Platform,
+  entries: readonly Entry[],
+  compression: Compression,
+  origin: Provenance,
+): Promise<Share> {
+  const tar = await tarOf(entries, origin.time);
+  progress(`${platform.name}: compressing ${tar.length} bytes with ${compression}`);
+  const image = platformImage(platform, tar, await compress(tar, compression), compression, origin);
+  const executable = entries.find(({ path }) => path === "pause")?.body ?? new Uint8Array();
+  const document = sbom(platform, executable, image.manifest.descriptor.digest, origin);
+  return {
+    platform,
+    image,
+    sbom: referrer(image.manifest, SBOM_TYPE, sbomName(pkg.name, platform), document, origin),
+    size: entries.reduce((sum, { body }) => sum + (body?.length ?? 0), 0),
+  };
+}
+
+/** Writes a new file and waits until the disk has it. Throws an InputError if it does not. */
+async function writeThrough(path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    const file = await open(path, "wx");
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw new InputError(`cannot write ${bytes.length} bytes to ${dirname(dirname(path))}: ${messageOf(error)}`);
+  }
+}
+
+/** What a bill of materials is called: that of `pause-ts` is `pause-ts.linux-amd64.cdx.json`. */
+function sbomName(image: string, platform: Platform): string {
+  return `${image}.${platform.name}.cdx.json`;
+}
+
+/**
+ * Writes the archive of `platforms` to `path` and the bills of materials beside it: all of them, or none and
+ * what was there stays.
+ *
+ * Throws an InputError if something that the image is made of cannot be had, or the files cannot be written.
+ */
+export async function writeArchive(
+  path: string,
+  platforms: readonly Platform[],
+  compression: Compression,
+  reference: Reference,
+  sources: Sources,
+): Promise<Archive> {
+  const { origin } = sources;
+  return beside(path, async (work) => {
+    const roots: [Platform, Entry[]][] = [];
+    for (const platform of platforms) roots.push([platform, await assemble(platform, sources, work)]);
+    const shares = await Promise.all(roots.map(([platform, entries]) => share(platform, entries, compression, origin)));
+    const images = shares.map(({ image }) => image);
+    const attached = shares.map(({ sbom: { manifest } }) => ({ manifest, artifactType: SBOM_TYPE }));
+    const index = imageIndex(images, attached, origin);
+    const blobs = shares.flatMap(({ image, sbom }) => [
+      ...[image.layer, image.config, image.manifest],
+      ...[sbom.document, sbom.config, sbom.manifest],
+    ]);
+    progress("writing");
+    const outputs = [
+      { to: path, bytes: await tarOf(archiveEntries(index, images, blobs, reference), origin.time) },
+      ...shares.map(({ platform, sbom }) => ({
+        to: sbomName(path.replace(/(\.oci)?\.tar$/, ""), platform),
+        bytes: sbom.document.bytes,
+      })),
+    ].map((output, number) => ({ ...output, from: join(work, String(number)) }));
+    for (const { from, bytes } of outputs) await writeThrough(from, bytes);
+    for (const { from, to } of outputs) await rename(from, to);
+    return { index, shares, files: outputs.map(({ to }) => to) };
+  });
+}
+
+/** Writes the root filesystem for `platform` as the new folder `path`. Throws an InputError if it cannot be written. */
+export async function writeFolder(path: string, platform: Platform, sources: Sources): Promise<void> {
+  await beside(path, async (work) => {
+    await writeRootfs(await assemble(platform, sources, work), join(work, "rootfs"), sources.origin.time);
+    await rename(join(work, "rootfs"), path);
+  });
+}

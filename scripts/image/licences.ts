@@ -1,0 +1,231 @@
+/** The licences of what the image distributes: each component's SPDX expression, where its source is, and where its texts lie in the image. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import pkg from "../../package.json";
+import { ROOT } from "../command/project.ts";
+import { InputError, messageOf } from "../command/report.ts";
+import { LIBC6 } from "./debian.ts";
+
+/** A component that is linked into Bun or into a dependency, so that no package of its own names it. */
+export interface Part {
+  readonly name: string;
+  /** SPDX licence expression. Of alternatives (OR) the first is the one that is taken. */
+  readonly licence: string;
+  /** Address of the source. */
+  readonly source: string;
+  /** The release or commit that Bun was built from; undefined if Bun does not say. */
+  readonly version: string | undefined;
+  /** Paths of its texts in the image, without a leading slash. */
+  readonly texts: readonly string[];
+}
+
+/** A text and its path in the image, without a leading slash. */
+export interface Text {
+  readonly path: string;
+  readonly body: string;
+}
+
+/** Where npm puts packages. */
+const MODULES = join(ROOT, "node_modules");
+
+/** Folder of the licence texts in the image: one file for each SPDX identifier, however many components have it. */
+const TEXTS = `usr/share/doc/${pkg.name}/licences`;
+
+/**
+ * Bun's licence page, which names what is linked into it. It comes with the types of the same version
+ * (bun-types on npm); the packages that carry the executable have no licence file.
+ */
+const PAGE = "bun-types/docs/project/license.mdx";
+
+/** Where Bun's parts and their licences are listed in the image. */
+const BUN_COPYRIGHT = "usr/share/doc/bun/copyright";
+
+/** Texts that npm packages bring, by their path in the image. */
+const OF_PACKAGES: Readonly<Record<string, string>> = {
+  "usr/share/doc/bun/license.mdx": PAGE,
+  "usr/share/doc/citty/LICENSE": "citty/LICENSE",
+  "usr/share/doc/citty/THIRD-PARTY-LICENSES.md": "citty/dist/THIRD-PARTY-LICENSES.md",
+};
+
+/**
+ * The libraries that Bun's licence page names, by the page's names: the SPDX expression, from the page and the
+ * projects' own licence files, and what `process.versions` calls the version.
+ */
+const LIBRARIES: Readonly<Record<string, readonly [licence: string, version?: string]>> = {
+  // Since February 2025; Bun's has ML-DSA in crypto/evp/p_mldsa.cc, which is of October.
+  boringssl: ["Apache-2.0", "boringssl"],
+  brotli: ["MIT"],
+  "c-ares": ["MIT", "ares"],
+  HdrHistogram_c: ["BSD-2-Clause OR CC0-1.0"],
+  highway: ["Apache-2.0"],
+  libarchive: ["BSD-2-Clause AND BSD-3-Clause", "libarchive"],
+  libbase64: ["BSD-2-Clause"],
+  libdeflate: ["MIT", "libdeflate"],
+  libicu: ["Unicode-3.0", "icu"],
+  "libjpeg-turbo": ["IJG AND BSD-3-Clause AND Zlib"],
+  libspng: ["BSD-2-Clause AND libpng-2.0"],
+  libwebp: ["BSD-3-Clause"],
+  "lol-html": ["BSD-3-Clause", "lolhtml"],
+  "ls-hpack": ["MIT AND BSD-2-Clause", "lshpack"],
+  "ls-qpack": ["MIT"],
+  lsquic: ["MIT AND BSD-3-Clause"],
+  mimalloc: ["MIT", "mimalloc"],
+  picohttp: ["MIT OR Artistic-1.0-Perl OR GPL-1.0-or-later", "picohttpparser"],
+  simdutf: ["Apache-2.0"],
+  sqlite: ["blessing", "sqlite"],
+  tinycc: ["LGPL-2.1-or-later", "tinycc"],
+  uSockets: ["Apache-2.0", "usockets"],
+  uWebsockets: ["Apache-2.0", "uwebsockets"],
+  "zlib-ng": ["Zlib", "zlib"],
+  zstd: ["BSD-3-Clause OR GPL-2.0-only", "zstd"],
+};
+
+/** What the page names and is not in the executable for Linux. */
+const ELSEWHERE: readonly string[] = ["libuv", "Tigerbeetle's IO code"];
+
+/** What the page names outside its tables, or not at all, and is in the executable. */
+const UNLISTED: readonly (readonly [name: string, licence: string, source: string, version?: string])[] = [
+  // JavaScriptCore, WTF and bmalloc: the newer files are Apple's under BSD-2-Clause.
+  ["WebKit", "LGPL-2.0-or-later AND BSD-2-Clause", "https://github.com/oven-sh/WebKit", "webkit"],
+  // Bun says nothing of Rust; the messages of its library's panics are in the executable.
+  ["rust", "MIT OR Apache-2.0", "https://github.com/rust-lang/rust"],
+  ["llhttp", "MIT", "https://github.com/nodejs/llhttp", "llhttp"],
+  // Parts of Bun are ports of these three.
+  ["esbuild", "MIT", "https://github.com/evanw/esbuild"],
+  ["lightningcss", "MPL-2.0", "https://github.com/parcel-bundler/lightningcss"],
+  ["servo", "MPL-2.0", "https://github.com/servo/servo"],
+];
+
+/** A file of an npm package. Throws an InputError if it is not there. */
+function readPackaged(path: string): string {
+  try {
+    return readFileSync(join(MODULES, path), "utf8");
+  } catch (error) {
+    throw new InputError(`cannot read a licence: ${messageOf(error)}: run npm ci`);
+  }
+}
+
+/** The identifiers of `licence` whose terms apply: of alternatives the first. */
+function identifiers(licence: string): string[] {
+  return (licence.split(" OR ")[0] ?? "").split(" AND ");
+}
+
+/** The path in the image of the text of an SPDX identifier. "Or later" is no other text. */
+function textPath(identifier: string): string {
+  return `${TEXTS}/${identifier.replace(/-(only|or-later)$/, "")}.txt`;
+}
+
+/** Paths in the image of the texts that go with an SPDX expression, without a leading slash. */
+export function textsOf(licence: string): string[] {
+  return identifiers(licence).map(textPath);
+}
+
+/** The rows of the page's tables: name, address and the licence in the page's words. */
+function rows(page: string): { name: string; source: string; words: string }[] {
+  return [...page.matchAll(/^\|.*?\[`?([^`\]]+)`?\]\((\S+?)\).*?\|\s*(.*?)\s*\|$/gm)].map(
+    // Some addresses lead to a folder or to the licence: what is wanted is the repository.
+    ([, name = "", source = "", words = ""]) => ({ name, source: source.replace(/\/(blob|tree)\/.*/, ""), words }),
+  );
+}
+
+/** The version that Bun gives of a part, by the name that process.versions has for it. Throws an InputError if it gives none. */
+function versionOf(key: string | undefined): string | undefined {
+  if (key === undefined) return undefined;
+  const version = process.versions[key];
+  if (version === undefined) throw new InputError(`Bun ${Bun.version} does not say which ${key} it has`);
+  return version;
+}
+
+/**
+ * What is linked into Bun or embedded in it, in the order of names.
+ *
+ * Throws an InputError if Bun's licence page is missing, is another version's, or names a library that is not
+ * known here: then somebody has to look at that library's licence.
+ */
+function partsOfBun(): Part[] {
+  const { version } = JSON.parse(readPackaged("bun-types/package.json")) as { version: string };
+  if (version !== Bun.version) throw new InputError(`bun-types is ${version}, Bun is ${Bun.version}: run npm ci`);
+  const part = (name: string, licence: string, source: string, key?: string): Part => {
+    return { name, licence, source, version: versionOf(key), texts: [BUN_COPYRIGHT, ...textsOf(licence)] };
+  };
+  const listed = rows(readPackaged(PAGE))
+    .filter(({ name }) => !ELSEWHERE.includes(name))
+    .map(({ name, source, words }) => {
+      const [licence, key] = LIBRARIES[name] ?? [];
+      if (licence) return part(name, licence, source, key);
+      // The polyfills: npm packages, all under the same licence.
+      if (words === "MIT") return part(name, words, source);
+      throw new InputError(`Bun ${version} links ${name} (${words}): add its licence to LIBRARIES`);
+    });
+  for (const name of Object.keys(LIBRARIES)) {
+    if (!listed.some((found) => found.name === name)) throw new InputError(`Bun ${version} does not link ${name}`);
+  }
+  const unlisted = UNLISTED.map(([name, licence, source, key]) => part(name, licence, source, key));
+  return [...listed, ...unlisted].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+}
+
+/** What is bundled into citty. Its package says of none which version. */
+function partsOfCitty(): Part[] {
+  const notices = readPackaged("citty/dist/THIRD-PARTY-LICENSES.md");
+  return notices
+    .split(/^## /m)
+    .slice(1)
+    .map((section) => {
+      const field = (name: string) => section.match(new RegExp(`^${name}: (.*)$`, "m"))?.[1]?.trim() ?? "";
+      const name = section.split("\n", 1)[0]?.trim() ?? "";
+      const texts = ["usr/share/doc/citty/THIRD-PARTY-LICENSES.md"];
+      return { name, licence: field("License"), source: field("Repository"), version: undefined, texts };
+    });
+}
+
+/** What is linked into or bundled with an npm package. Throws an InputError as the lists of bun and citty do. */
+export function partsOf(name: string): Part[] {
+  if (name === "bun") return partsOfBun();
+  return name === "citty" ? partsOfCitty() : [];
+}
+
+/** Bun's licence and its parts' as a machine-readable copyright file: Debian's format 1.0. */
+function bunCopyright(parts: readonly Part[]): string {
+  const stanza = ({ name, licence, source, version, texts }: Part): string => {
+    const files = texts.filter((path) => path !== BUN_COPYRIGHT).map((path) => ` /${path}`);
+    const comment = `Comment: ${version ? `${version}, ` : ""}${source}`;
+    return [`Files: ${name}`, "Copyright: see the source", `License: ${licence}`, ...files, comment, ""].join("\n");
+  };
+  const head = [
+    "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/",
+    "Upstream-Name: Bun",
+    "Source: https://github.com/oven-sh/bun",
+    "Comment: What is linked into the Bun that /pause carries, and its licences.",
+    "",
+    "",
+  ].join("\n");
+  const texts = textsOf("MIT");
+  const bun = { name: "*", licence: "MIT", source: "https://github.com/oven-sh/bun", version: Bun.version, texts };
+  return head + [bun, ...parts].map(stanza).join("\n");
+}
+
+/** Where a package's own texts are in the image, without a leading slash: bun's or citty's. */
+export function textsOfPackage(name: string): string[] {
+  const here = Object.keys(OF_PACKAGES).filter((path) => path.startsWith(`usr/share/doc/${name}/`));
+  return name === "bun" ? [BUN_COPYRIGHT, ...here, ...textsOf("MIT")] : here;
+}
+
+/**
+ * All texts for the image, besides the copyright files of Debian's packages.
+ *
+ * Throws an InputError if a text or Bun's list of its parts cannot be had.
+ */
+export function licenceTexts(): Text[] {
+  const parts = partsOfBun();
+  const wanted = new Map<string, string>();
+  for (const licence of [pkg.license, LIBC6.licence, "MIT", ...parts.map((part) => part.licence)]) {
+    for (const identifier of identifiers(licence)) wanted.set(textPath(identifier), identifier);
+  }
+  const texts = [...wanted].map(([path, identifier]): Text => {
+    const list = readPackaged(`spdx-license-list/licenses/${identifier}.json`);
+    const { licenseText } = JSON.parse(list) as { licenseText: string };
+    return { path, body: `${licenseText.trimEnd()}\n` };
+  });
+  const packaged = Object.entries(OF_PACKAGES).map(([path, from]): Text => ({ path, body: readPackaged(from) }));
+  return [...texts, ...packaged, { path: BUN_COPYRIGHT, body: bunCopyright(parts) }];
+}

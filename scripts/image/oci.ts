@@ -1,0 +1,144 @@
+/** The documents of an OCI image: configuration, manifests and index, after the OCI image specification 1.1. */
+import { createHash } from "node:crypto";
+import type { Platform } from "../build/platforms.ts";
+import type { Compression } from "./layer.ts";
+import { labels, type Provenance, rfc3339 } from "./provenance.ts";
+
+/** Says where content is and what it is. */
+export interface Descriptor {
+  readonly mediaType: string;
+  /** `sha256:` and the digest in hexadecimal. */
+  readonly digest: string;
+  /** In bytes. */
+  readonly size: number;
+  readonly artifactType?: string;
+  readonly platform?: { readonly architecture: string; readonly os: string };
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** Content and its descriptor. */
+export interface Blob {
+  readonly descriptor: Descriptor;
+  readonly bytes: Uint8Array;
+}
+
+/** A platform's image: what its manifest names, the manifest included. */
+export interface PlatformImage {
+  readonly platform: Platform;
+  readonly layer: Blob;
+  readonly config: Blob;
+  readonly manifest: Blob;
+}
+
+const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const INDEX = "application/vnd.oci.image.index.v1+json";
+
+/** `sha256:` and the digest of `bytes`. */
+export function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+
+/** Content of a media type. */
+export function blobOf(mediaType: string, bytes: Uint8Array): Blob {
+  return { descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length }, bytes };
+}
+
+/** A JSON document as a blob: keys in the order they are written in. */
+function json(mediaType: string, document: unknown): Blob {
+  return blobOf(mediaType, new TextEncoder().encode(JSON.stringify(document)));
+}
+
+/** How a container of the image starts. PATH and the working directory are what builders add to any image: written down, they are the same by whichever way the image is built. */
+function containerConfig(origin: Provenance): unknown {
+  return {
+    User: "65535:65535",
+    Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+    Entrypoint: ["/pause"],
+    WorkingDir: "/",
+    Labels: labels(origin),
+  };
+}
+
+/** The image of one layer for `platform`: `tar` as it is, `compressed` as it is shipped. */
+export function platformImage(
+  platform: Platform,
+  tar: Uint8Array,
+  compressed: Uint8Array,
+  compression: Compression,
+  origin: Provenance,
+): PlatformImage {
+  const created = rfc3339(origin.time);
+  const layer = blobOf(`application/vnd.oci.image.layer.v1.tar+${compression}`, compressed);
+  const config = json("application/vnd.oci.image.config.v1+json", {
+    created,
+    architecture: platform.architecture,
+    os: "linux",
+    config: containerConfig(origin),
+    rootfs: { type: "layers", diff_ids: [digestOf(tar)] },
+    history: [{ created, created_by: "npm run image" }],
+  });
+  const manifest = json(MANIFEST, {
+    schemaVersion: 2,
+    mediaType: MANIFEST,
+    config: config.descriptor,
+    layers: [layer.descriptor],
+    annotations: labels(origin),
+  });
+  return { platform, layer, config, manifest };
+}
+
+/** A manifest that attaches a document to `subject`: what the specification calls a referrer. */
+export interface Referrer {
+  readonly manifest: Blob;
+  readonly config: Blob;
+  readonly document: Blob;
+}
+
+/** Attaches `bytes`, of the media type `artifactType`, to `subject`; who pulls them gets a file called `title`. */
+export function referrer(
+  subject: Blob,
+  artifactType: string,
+  title: string,
+  bytes: Uint8Array,
+  origin: Provenance,
+): Referrer {
+  const document = blobOf(artifactType, bytes);
+  const config = json("application/vnd.oci.empty.v1+json", {});
+  const manifest = json(MANIFEST, {
+    schemaVersion: 2,
+    mediaType: MANIFEST,
+    artifactType,
+    config: config.descriptor,
+    layers: [{ ...document.descriptor, annotations: { "org.opencontainers.image.title": title } }],
+    subject: subject.descriptor,
+    annotations: { "org.opencontainers.image.created": rfc3339(origin.time) },
+  });
+  return { manifest, config, document };
+}
+
+/**
+ * The index of all platforms' images and then the referrers to them. These go as platform `unknown`, so that
+ * no engine takes one for an image to run.
+ */
+export function imageIndex(
+  images: readonly PlatformImage[],
+  referrers: readonly { readonly manifest: Blob; readonly artifactType: string }[],
+  origin: Provenance,
+): Blob {
+  return json(INDEX, {
+    schemaVersion: 2,
+    mediaType: INDEX,
+    manifests: [
+      ...images.map(({ manifest, platform: { architecture } }) => ({
+        ...manifest.descriptor,
+        platform: { architecture, os: "linux" },
+      })),
+      ...referrers.map(({ manifest, artifactType }) => ({
+        ...manifest.descriptor,
+        artifactType,
+        platform: { architecture: "unknown", os: "unknown" },
+      })),
+    ],
+    annotations: labels(origin),
+  });
+}

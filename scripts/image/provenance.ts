@@ -1,0 +1,89 @@
+/** What an image says of its origin: time, revision, and the labels that every OCI image should have. */
+import { join } from "node:path";
+import pkg from "../../package.json";
+import { ROOT } from "../command/project.ts";
+import { InputError } from "../command/report.ts";
+
+/** Where a build comes from. */
+export interface Provenance {
+  /** Every timestamp in the image: whole seconds since 1970. */
+  readonly time: number;
+  /** The commit; unknown outside a clone. */
+  readonly revision?: string;
+}
+
+/** Runs git in the project's folder. Throws an InputError with git's reason. */
+async function git(...args: readonly string[]): Promise<string> {
+  if (!Bun.which("git")) throw new InputError("this is a clone, but git is not installed: set SOURCE_DATE_EPOCH");
+  const child = Bun.spawn(["git", "-C", ROOT, ...args], { stdout: "pipe", stderr: "pipe" });
+  const [out, trouble, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  if (status !== 0) throw new InputError(`git ${args[0]}: ${trouble.trim()}`);
+  return out.trim();
+}
+
+/** The commit of the project's folder, `-dirty` behind it if tracked files differ; undefined outside a clone. */
+async function commit(): Promise<string | undefined> {
+  if (!(await isClone())) return undefined;
+  const changes = await git("status", "--porcelain", "--untracked-files=no");
+  return `${await git("rev-parse", "HEAD")}${changes === "" ? "" : "-dirty"}`;
+}
+
+/** Whether the project's folder itself is a clone; one further up would be another project's. */
+async function isClone(): Promise<boolean> {
+  // A folder, or in a worktree a file.
+  return (await Array.fromAsync(new Bun.Glob(".git").scan({ cwd: ROOT, dot: true, onlyFiles: false }))).length > 0;
+}
+
+/** The date of the newest release in CHANGELOG.md, which a source archive has, in seconds. Throws an InputError if there is none. */
+async function releaseTime(): Promise<number> {
+  const changelog = Bun.file(join(ROOT, "CHANGELOG.md"));
+  const text = (await changelog.exists()) ? await changelog.text() : "";
+  const date = text.match(/^#.*\b(\d{4}-\d\d-\d\d)\b/m)?.[1];
+  if (!date)
+    throw new InputError("no clone and no dated release in CHANGELOG.md to take the time from: set SOURCE_DATE_EPOCH");
+  return Date.parse(date) / 1000;
+}
+
+/** SOURCE_DATE_EPOCH as a number, undefined if not set. Throws an InputError if it is not a whole number that a tar header holds. */
+function epoch(): number | undefined {
+  const { SOURCE_DATE_EPOCH: text } = process.env;
+  if (!text) return undefined;
+  // Eleven octal digits: tar(5).
+  if (/^\d+$/.test(text) && Number(text) < 8 ** 11) return Number(text);
+  throw new InputError(`SOURCE_DATE_EPOCH is "${text}", not a number of seconds since 1970`);
+}
+
+/**
+ * The origin of what is built now. The time is SOURCE_DATE_EPOCH, or the commit's, or outside a clone the
+ * newest release's in CHANGELOG.md. The revision is `revision`, or the commit.
+ *
+ * Throws an InputError if there is no such time.
+ */
+export async function provenance(revision?: string): Promise<Provenance> {
+  const told = epoch();
+  const known = revision || (await commit());
+  const time = told ?? ((await isClone()) ? Number(await git("log", "-1", "--format=%ct")) : await releaseTime());
+  return { time, ...(known && { revision: known }) };
+}
+
+/** `time` (seconds since 1970) as RFC 3339 in UTC. */
+export function rfc3339(time: number): string {
+  return new Date(time * 1000).toISOString().replace(".000Z", "Z");
+}
+
+/** The labels of the image, which are also its annotations: the OCI image specification's predefined keys. */
+export function labels({ time, revision }: Provenance): Record<string, string> {
+  const { repository }: { repository?: string | { url: string } } = pkg as object;
+  const source = typeof repository === "object" ? repository.url : repository;
+  return Object.fromEntries(
+    Object.entries({
+      created: rfc3339(time),
+      description: pkg.description,
+      licenses: pkg.license,
+      revision,
+      source: source?.replace(/^git\+/, ""),
+      title: pkg.name,
+      version: pkg.version,
+    }).flatMap(([key, value]) => (value ? [[`org.opencontainers.image.${key}`, value]] : [])),
+  );
+}

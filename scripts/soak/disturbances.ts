@@ -1,0 +1,159 @@
+/** The plan of a soak: what happens next, drawn from a seed. */
+import { createHash } from "node:crypto";
+import { childrenOf, until } from "../linux/proc.ts";
+import { moveClock, withClockMoved } from "./clock.ts";
+import type { Pod } from "./pod.ts";
+
+/** Draws a whole number from 0 to `below` - 1. */
+export type Draw = (below: number) => number;
+
+/** An endless sequence of numbers that a text decides: SHA-256 of it and a counter, which is even enough and the same everywhere. */
+export function drawsOf(seed: string): Draw {
+  let count = 0;
+  return (below) => createHash("sha256").update(`${seed} ${count++}`).digest().readUInt32LE() % below;
+}
+
+/** Something that happens to a pod. */
+export interface Disturbance {
+  readonly name: string;
+  /** How often it is drawn, compared with the others. */
+  readonly weight: number;
+  /** Why it cannot be had with this pod, or undefined if it can. */
+  missing?(pod: Pod): string | undefined;
+  /** Does it; all randomness comes from `draw`. Returns the number of orphans made. */
+  disturb(pod: Pod, draw: Draw): Promise<number>;
+}
+
+/** SIGINT and SIGTERM end PID 1; 32 and 33 belong to glibc. All others must not, KILL and STOP only from inside. */
+const HARMLESS = Array.from({ length: 64 }, (_, index) => index + 1).filter((n) => ![2, 15, 32, 33].includes(n));
+const [SIGKILL, SIGCONT, SIGSTOP] = [9, 18, 19];
+
+/** The same items in a drawn order. */
+function shuffled<T>(items: readonly T[], draw: Draw): T[] {
+  const rest = [...items];
+  return items.map(() => rest.splice(draw(rest.length), 1)[0] as T);
+}
+
+/** A storm of a drawn size. */
+async function storm(pod: Pod, draw: Draw, most: number): Promise<number> {
+  const count = 1 + draw(most);
+  await pod.storm(count, 1 + draw(Math.min(count, 500)));
+  return count;
+}
+
+const notRoot = process.getuid?.() === 0 ? undefined : "needs root";
+
+/** Everything that can happen. */
+export const DISTURBANCES: readonly Disturbance[] = [
+  { name: "orphans", weight: 6, disturb: (pod, draw) => storm(pod, draw, 5000) },
+  {
+    name: "stopped children",
+    weight: 3,
+    async disturb(pod, draw) {
+      const count = 1 + draw(5);
+      await pod.inside("for i in $(seq $1); do sleep 1000 2>/dev/null & done", `${count}`);
+      const children = await until("the children", () => {
+        const found = childrenOf(pod.pid);
+        return found.length === count && found;
+      });
+      for (let round = 0; round < 10; round++) {
+        const child = children[draw(count)];
+        if (child) process.kill(child.pid, draw(2) ? SIGSTOP : SIGCONT);
+      }
+      if (childrenOf(pod.pid).length !== count) throw new Error("a living child is gone");
+      for (const { pid } of children) process.kill(pid, SIGKILL);
+      return count;
+    },
+  },
+  {
+    name: "signals from inside",
+    weight: 3,
+    async disturb(pod, draw) {
+      const signals = shuffled(HARMLESS, draw).filter((n) => n !== SIGSTOP || !pod.traced);
+      await pod.inside('for n; do kill -"$n" 1; done', ...signals.map(String));
+      return 0;
+    },
+  },
+  {
+    name: "signals from outside",
+    weight: 3,
+    async disturb(pod, draw) {
+      for (const n of shuffled(HARMLESS, draw)) if (n !== SIGKILL && n !== SIGSTOP) process.kill(pod.pid, n);
+      return 0;
+    },
+  },
+  {
+    name: "PID 1 stopped",
+    weight: 2,
+    async disturb(pod, draw) {
+      process.kill(pod.pid, SIGSTOP);
+      const storming = storm(pod, draw, 500);
+      await Bun.sleep(draw(300));
+      process.kill(pod.pid, SIGCONT);
+      return storming;
+    },
+  },
+  {
+    name: "cgroup frozen",
+    weight: 2,
+    missing: (pod) => (pod.freezer ? undefined : "no freezer cgroup can be made"),
+    async disturb(pod, draw) {
+      await pod.freezer?.freeze();
+      const storming = storm(pod, draw, 500);
+      await Bun.sleep(draw(300));
+      pod.freezer?.thaw();
+      return storming;
+    },
+  },
+  {
+    name: "no memory",
+    weight: 2,
+    missing: (pod) => (pod.memory ? undefined : "no memory cgroup can be made"),
+    async disturb(pod, draw) {
+      const { memory } = pod;
+      if (!memory) return 0;
+      memory.squeeze();
+      const orphans = await storm(pod, draw, 500);
+      // Somebody else in the cgroup wants more than there is and is killed for it.
+      memory.limit(memory.usage() + 8 * 2 ** 20);
+      const greedy = Bun.spawn(
+        ["sh", "-c", 'echo $$ >"$0"; exec dd if=/dev/zero of=/dev/null bs=100M count=1', memory.procs],
+        {
+          stderr: "ignore",
+        },
+      );
+      await greedy.exited;
+      if (greedy.signalCode !== "SIGKILL") throw new Error("the memory limit did not work");
+      memory.release();
+      return orphans;
+    },
+  },
+  {
+    name: "clock jumps",
+    weight: 2,
+    missing: ({ clock }) => {
+      if (!clock) return "only with --clock, for the wall clock is the machine's";
+      return moveClock(0) ? undefined : "the clock cannot be set here";
+    },
+    async disturb(pod, draw) {
+      const jump = (draw(2) ? 1 : -1) * (1 + draw(86_400));
+      return withClockMoved(jump, () => storm(pod, draw, 500));
+    },
+  },
+  {
+    name: "page cache dropped",
+    weight: 1,
+    missing: () => notRoot,
+    async disturb() {
+      await Bun.write("/proc/sys/vm/drop_caches", "3");
+      return 0;
+    },
+  },
+];
+
+/** The disturbance of step `step` of the plan of `seed`, and what draws its details. */
+export function planned(seed: number, step: number, among: readonly Disturbance[]): [Disturbance, Draw] {
+  const draw = drawsOf(`${seed} ${step}`);
+  const wheel = among.flatMap((disturbance) => Array<Disturbance>(disturbance.weight).fill(disturbance));
+  return [wheel[draw(wheel.length)] as Disturbance, draw];
+}

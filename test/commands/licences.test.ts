@@ -1,0 +1,58 @@
+/** The licences of what the image distributes: that none is missing, that they are SPDX's, and what they weigh. */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { SPDX } from "@cyclonedx/cyclonedx-library";
+import pkg from "../../package.json";
+import { ROOT } from "../../scripts/command/project.ts";
+import { licenceTexts, partsOf, textsOf } from "../../scripts/image/licences.ts";
+
+/** Limits of issue 11's share for licences, in bytes: together, and compressed with gzip. */
+const SIZE_LIMIT = 300_000;
+const GZIP_LIMIT = 60_000;
+
+const parts = ["bun", "citty"].flatMap((name) => partsOf(name));
+const texts = new Map(licenceTexts().map(({ path, body }) => [path, body]));
+
+test("what Bun's licence page names for Linux is a part of Bun", () => {
+  const page = readFileSync(join(ROOT, "node_modules/bun-types/docs/project/license.mdx"), "utf8");
+  const rows = page.split("\n").filter((line) => line.startsWith("|") && line.includes("]("));
+  const elsewhere = rows.filter((row) => row.includes("(on Windows)") || row.includes("windows.zig"));
+  const names = partsOf("bun").map(({ name }) => name);
+  const unnamed = rows.filter((row) => !names.some((name) => row.includes(`[\`${name}\`]`)));
+  expect(unnamed).toEqual(elsewhere);
+  expect(names.length).toBeGreaterThan(rows.length - elsewhere.length);
+  expect(new Set(names).size).toBe(names.length);
+});
+
+test("every version that Bun tells of its parts is told on", () => {
+  // What is not a library: Bun itself, its compiler, the interfaces of Node that it copies and their numbers.
+  const others = ["bun", "zig", "node", "modules", "napi", "v8", "unicode", "openssl", "uv"];
+  const told = Object.entries(process.versions).flatMap(([name, version]) => (others.includes(name) ? [] : [version]));
+  const versions = partsOf("bun").flatMap(({ version }) => version ?? []);
+  expect([...new Set(versions)].sort()).toEqual([...new Set(told.flatMap((version) => version ?? []))].sort());
+});
+
+test("every identifier is SPDX's, and its text is whole and in the image", () => {
+  for (const { name, licence, source, texts: paths } of parts) {
+    for (const id of licence.split(/ AND | OR /))
+      expect([name, id, SPDX.isSupportedSpdxId(id)]).toEqual([name, id, true]);
+    expect(URL.canParse(source)).toBe(true);
+    expect(paths.filter((path) => !texts.get(path))).toEqual([]);
+  }
+  expect(texts.get(textsOf("LGPL-2.0-or-later")[0] ?? "")).toStartWith("GNU LIBRARY GENERAL PUBLIC LICENSE");
+  expect(texts.get(textsOf("LGPL-2.1-or-later")[0] ?? "")).toStartWith("GNU LESSER GENERAL PUBLIC LICENSE");
+});
+
+test("of alternatives the first one's text is taken, and nothing lies there for nobody", () => {
+  expect(textsOf("BSD-3-Clause OR GPL-2.0-only")).toEqual(textsOf("BSD-3-Clause"));
+  const named = new Set([...parts.flatMap((part) => part.texts), ...textsOf(pkg.license)]);
+  const own = [...texts.keys()].filter((path) => path.includes(`/${pkg.name}/`));
+  expect(own.filter((path) => !named.has(path))).toEqual([]);
+});
+
+test(`all together are at most ${SIZE_LIMIT} bytes, ${GZIP_LIMIT} with gzip`, () => {
+  const all = [...texts.values()].join("");
+  expect(Buffer.byteLength(all)).toBeLessThanOrEqual(SIZE_LIMIT);
+  expect(Bun.gzipSync(all).length).toBeLessThanOrEqual(GZIP_LIMIT);
+});

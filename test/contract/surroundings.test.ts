@@ -1,0 +1,93 @@
+/** What a runtime or a shell may hand down besides arguments: the same as the C reference in each case. */
+import { describe, expect } from "bun:test";
+import { type Case, type Observation, sameAsReference } from "../support/compare.ts";
+import { RLIMIT_AS, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK } from "../support/limits.ts";
+
+/** A user without an entry in any passwd file: the image's own. */
+const NOBODY_KNOWN = 65535;
+
+/** System call numbers of `sigaction`, and of all that a wait can be: asm/unistd.h. */
+const CALLS =
+  process.arch === "arm64"
+    ? { rt_sigaction: 134, waits: [133, 73] } // rt_sigsuspend, ppoll
+    : { rt_sigaction: 13, waits: [130, 34] }; // rt_sigsuspend, pause
+
+const waits = (ours: Observation) => expect(ours).toMatchObject({ ready: true, exit: 0, signal: null });
+
+/** Runs the case waiting, as PID 1 and as another. */
+function sameWaiting(title: string, it: Case): void {
+  for (const pidOne of [false, true]) {
+    sameAsReference("surroundings", `${title}, ${pidOne ? "PID 1" : "another PID"}`, { ...it, pidOne }, waits);
+  }
+}
+
+describe("descriptors", () => {
+  const subsets = [[0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]] as const;
+  for (const fds of subsets) {
+    const descriptors = Object.fromEntries(fds.map((fd) => [fd, "closed"]));
+    sameWaiting(`closed: ${fds}`, { descriptors });
+    sameAsReference("surroundings", `closed: ${fds}, -v`, { descriptors, args: ["-v"] }, (ours) =>
+      expect(ours.exit).toBe(0),
+    );
+  }
+  sameWaiting("full standard error", { descriptors: { 2: "full" } });
+  sameWaiting("full standard output", { descriptors: { 1: "full" } });
+  sameAsReference("surroundings", "full standard output, -v", { descriptors: { 1: "full" }, args: ["-v"] }, (ours) =>
+    expect(ours).toMatchObject({ exit: 0, stdout: "", stderr: "" }),
+  );
+  sameAsReference(
+    "surroundings",
+    "standard output a broken pipe, -v",
+    { descriptors: { 1: "broken pipe" }, args: ["-v"] },
+    (ours) => expect(ours.signal).toBe("SIGPIPE"),
+  );
+  sameAsReference(
+    "surroundings",
+    "standard error a broken pipe, another PID",
+    { descriptors: { 2: "broken pipe" } },
+    (ours) => expect(ours.signal).toBe("SIGPIPE"),
+  );
+  sameAsReference(
+    "surroundings",
+    "standard error a broken pipe, PID 1",
+    { descriptors: { 2: "broken pipe" }, pidOne: true },
+    waits,
+  );
+});
+
+describe("file systems", () => {
+  sameWaiting("a read-only root", { readOnlyRoot: true, root: true });
+});
+
+describe("the user and the environment", () => {
+  sameWaiting(`uid ${NOBODY_KNOWN} without a passwd entry`, { user: NOBODY_KNOWN, root: true });
+  sameWaiting("no environment at all", { env: {} });
+  sameWaiting("another argv[0]", { name: "/pause" });
+});
+
+describe("limits", () => {
+  sameWaiting("16 open files", { limits: [[RLIMIT_NOFILE, 16]] });
+  sameWaiting("6 open files", { limits: [[RLIMIT_NOFILE, 6]] });
+  sameWaiting("1 process", { limits: [[RLIMIT_NPROC, 1]], user: NOBODY_KNOWN, root: true });
+  sameWaiting("8 GiB of address space", { limits: [[RLIMIT_AS, 8 * 2 ** 30]] });
+  sameWaiting("2.5 GiB of address space", { limits: [[RLIMIT_AS, 2.5 * 2 ** 30]] });
+  sameWaiting("no core file", { limits: [[RLIMIT_CORE, 0]] });
+  sameWaiting("a stack of 256 KiB", { limits: [[RLIMIT_STACK, 256 * 1024]] });
+  sameWaiting("a stack of 192 KiB", { limits: [[RLIMIT_STACK, 192 * 1024]] });
+});
+
+describe("refused system calls", () => {
+  for (const [status, signal] of [2, 15, 17].entries()) {
+    sameAsReference(
+      "surroundings",
+      `sigaction of signal ${signal}`,
+      { refused: [[CALLS.rt_sigaction, signal]] },
+      (ours) => expect(ours).toMatchObject({ ready: false, exit: status + 1, stdout: "" }),
+    );
+  }
+  const title = "the wait";
+  sameAsReference("surroundings", title, { refused: CALLS.waits.map((call) => [call] as const) }, (ours) => {
+    expect(ours).toMatchObject({ ready: false, exit: 42 });
+    expect(ours.stderr).toEndWith("Error: infinite loop terminated\n");
+  });
+});

@@ -1,0 +1,77 @@
+/** The lock: in force at rest, tight against the process itself, and a warning where the kernel does not allow it. */
+import { describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { status } from "../../scripts/linux/proc.ts";
+import { OURS, start, startReady } from "../support/subject.ts";
+
+const SIGTERM = 15;
+const ROOT = process.getuid?.() === 0;
+/** The image's user. */
+const USER = 65535;
+/** prctl(2) and its options: asm/unistd.h, linux/prctl.h. */
+const [PRCTL, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS] = [process.arch === "arm64" ? 167 : 157, 4, 22, 38];
+
+/** One beyond the highest call number of Linux 6.18 (asm/unistd.h), with room for what comes. */
+const CALLS = 600;
+const A_FEW = 20;
+
+test("at rest it has no new privileges, a filter, and is not dumpable", async () => {
+  // Both as the same user, where a dumpable process hides nothing.
+  const [launch, as] = ROOT
+    ? [{ program: OURS, user: USER }, ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups"]]
+    : [{ program: OURS }, []];
+  const subject = await startReady(launch);
+  try {
+    expect(status(subject.pid)).toMatchObject({ NoNewPrivs: "1", Seccomp: "2" });
+    const readlink = (pid: number | string) => Bun.spawnSync([...as, "readlink", `/proc/${pid}/exe`]).stdout.toString();
+    expect(readlink("self")).not.toBe("");
+    expect(readlink(subject.pid)).toBe("");
+  } finally {
+    await subject.kill();
+  }
+});
+
+test("from inside, every system call but those of the wait and the end is refused", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "pause-breakout-"));
+  try {
+    const program = join(folder, "breakout");
+    await Bun.build({
+      entrypoints: [join(import.meta.dir, "..", "support", "breakout.ts")],
+      target: "bun",
+      compile: { outfile: program },
+    });
+    let did = "";
+    // A few calls a run: after the lock the engine can get neither threads nor memory, and would miss them when warm.
+    for (let call = 0; call < CALLS; call += A_FEW) {
+      const { exit, stderr } = await (await start({ program, args: [`${call}`, `${call + A_FEW}`] })).ended();
+      expect({ call, exit }).toEqual({ call, exit: 0 });
+      did += stderr;
+    }
+    // munmap and madvise of nothing, sigprocmask with nonsense: allowed, and an error of their own.
+    expect(did).toBe(process.arch === "arm64" ? "135 215 233 " : "11 14 28 ");
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+describe("where the kernel refuses a measure, it says so and runs on", () => {
+  for (const [name, option] of Object.entries({
+    no_new_privs: PR_SET_NO_NEW_PRIVS,
+    dumpable: PR_SET_DUMPABLE,
+    seccomp: PR_SET_SECCOMP,
+  })) {
+    test(name, async () => {
+      const subject = await startReady({ program: OURS, refused: [[PRCTL, option]] });
+      subject.send(SIGTERM);
+      const { exit, stderr } = await subject.ended();
+      expect(exit).toBe(0);
+      expect(stderr).toBe(
+        "Warning: pause should be the first process\n" +
+          `Warning: running unlocked: the kernel refused ${name}\n` +
+          "Shutting down, got signal: Terminated\n",
+      );
+    });
+  }
+});

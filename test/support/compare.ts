@@ -1,0 +1,55 @@
+/** Runs one case with ours and with the C reference and expects the same of both. */
+import { expect } from "bun:test";
+import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
+import { isReady, status, until } from "../../scripts/linux/proc.ts";
+import type { Launch } from "./launch.ts";
+import { mustRecord, referenceAnswer } from "./record.ts";
+import { testIf } from "./skip.ts";
+import { NAMESPACE, OURS, type Outcome, start } from "./subject.ts";
+
+/** A case: everything of the launch but the program, and where it runs. */
+export interface Case extends Omit<Launch, "program"> {
+  readonly pidOne?: boolean;
+  /** The case needs root, for what no user may do. */
+  readonly root?: boolean;
+}
+
+/** What is compared: whether the program came to sleep, and how it ended, by itself or after SIGTERM. */
+export interface Observation extends Outcome {
+  readonly ready: boolean;
+}
+
+const SIGTERM = 15;
+
+/** Starts `program`, waits until it sleeps or ends, sends SIGTERM if it sleeps, and tells what happened. */
+export async function observe(program: string, { pidOne = false, ...launch }: Case): Promise<Observation> {
+  const subject = await start({ program, ...launch }, { pidOne });
+  const alive = () => !["Z", undefined].includes(status(subject.pid)?.["State"]?.[0]);
+  const ready = await until("the program to sleep or end", () =>
+    isReady(subject.pid) ? "ready" : !alive() && "ended",
+  );
+  if (ready === "ready") subject.send(SIGTERM);
+  return { ready: ready === "ready", ...(await subject.ended()) };
+}
+
+/** The reason a case cannot run on this machine, or undefined. */
+export function missingFor({ pidOne, root }: Case): string | undefined {
+  if (pidOne && !NAMESPACE) return NO_PID_NAMESPACE;
+  if (root && process.getuid?.() !== 0) return "needs root";
+  return undefined;
+}
+
+/**
+ * Defines a test that runs `it` with ours, expects what the reference does, and hands ours on for more.
+ *
+ * @param about with the title the case's name in the record
+ */
+export function sameAsReference(about: string, title: string, it: Case, more: (ours: Observation) => void): void {
+  const missing = missingFor(it);
+  testIf(missing, title, async () => {
+    const ours = await observe(OURS, it);
+    expect(ours).toEqual(await referenceAnswer(`${about}: ${title}`, (program) => observe(program, it)));
+    more(ours);
+  });
+  mustRecord(title, missing);
+}

@@ -1,0 +1,144 @@
+/** Reads image archives back, for the tests: an OCI layout or what `docker save` writes. */
+import { unpackTar } from "modern-tar";
+import { type Descriptor, digestOf } from "../../scripts/image/oci.ts";
+
+export type { Descriptor } from "../../scripts/image/oci.ts";
+
+/** What a manifest says. */
+export interface Manifest {
+  readonly config: Descriptor;
+  readonly layers: readonly Descriptor[];
+  readonly artifactType?: string;
+  readonly subject?: Descriptor;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** What an index says. */
+export interface Index {
+  readonly manifests: readonly Descriptor[];
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** What an image's configuration says. */
+export interface Config {
+  readonly architecture: string;
+  readonly os: string;
+  readonly created: string;
+  readonly config: {
+    readonly User: string;
+    readonly Entrypoint: readonly string[];
+    readonly Cmd?: readonly string[] | null;
+    readonly Env: readonly string[];
+    readonly WorkingDir: string;
+    readonly Labels: Readonly<Record<string, string>>;
+  };
+  readonly rootfs: { readonly diff_ids: readonly string[] };
+}
+
+/** One file, directory or link of an image. */
+export interface File {
+  readonly path: string;
+  readonly type: string;
+  readonly mode: number;
+  readonly owner: string;
+  /** Seconds since 1970. */
+  readonly time: number;
+  readonly target: string;
+  /** In bytes. */
+  readonly size: number;
+  readonly digest: string;
+}
+
+/** A platform's image. */
+export interface ReadImage {
+  readonly config: Config;
+  /** In the order of the layer. */
+  readonly files: readonly File[];
+}
+
+/** An archive's files by path. */
+export class ArchiveReader {
+  readonly files: ReadonlyMap<string, Uint8Array>;
+
+  private constructor(files: ReadonlyMap<string, Uint8Array>) {
+    this.files = files;
+  }
+
+  /** Opens the tar file at `path`. */
+  static async open(path: string): Promise<ArchiveReader> {
+    const entries = await unpackTar(Bun.file(path).stream(), { strict: true });
+    return new ArchiveReader(new Map(entries.flatMap(({ header, data }) => (data ? [[header.name, data]] : []))));
+  }
+
+  /** The file at `path`. Throws if there is none. */
+  bytes(path: string): Uint8Array {
+    const found = this.files.get(path);
+    if (!found) throw new Error(`the archive holds no ${path}`);
+    return found;
+  }
+
+  /** The JSON document at `path`. */
+  json<T>(path: string): T {
+    return JSON.parse(new TextDecoder().decode(this.bytes(path))) as T;
+  }
+
+  /** What the descriptor leads to. Throws if size or digest differ. */
+  blob({ digest, size }: Descriptor): Uint8Array {
+    const bytes = this.bytes(`blobs/${digest.replace(":", "/")}`);
+    if (bytes.length !== size || digestOf(bytes) !== digest) throw new Error(`${digest}: other content`);
+    return bytes;
+  }
+
+  /** The JSON document that the descriptor leads to. */
+  document<T>(descriptor: Descriptor): T {
+    return JSON.parse(new TextDecoder().decode(this.blob(descriptor))) as T;
+  }
+
+  /** The descriptor of the image index, and the index. */
+  index(): readonly [Descriptor, Index] {
+    const [descriptor, ...more] = this.json<Index>("index.json").manifests;
+    if (!descriptor || more.length > 0) throw new Error("index.json does not name one index");
+    return [descriptor, this.document<Index>(descriptor)];
+  }
+
+  /** The image that the manifest describes. */
+  async image(manifest: Manifest): Promise<ReadImage> {
+    const layers = manifest.layers.map((layer) => this.blob(layer));
+    return { config: this.document<Config>(manifest.config), files: await flatten(layers) };
+  }
+
+  /** The only image of an archive that `docker save` wrote. */
+  async dockerImage(): Promise<ReadImage> {
+    const [image] = this.json<[{ Config: string; Layers: string[] }]>("manifest.json");
+    const layers = image.Layers.map((layer) => this.bytes(layer));
+    return { config: this.json<Config>(image.Config), files: await flatten(layers) };
+  }
+}
+
+/** The tar archive in `layer`, whichever compression it has. */
+function unpacked(layer: Uint8Array): Uint8Array {
+  if (layer[0] === 0x1f && layer[1] === 0x8b) return Bun.gunzipSync(layer.slice());
+  return layer[0] === 0x28 && layer[1] === 0xb5 ? Bun.zstdDecompressSync(layer.slice()) : layer;
+}
+
+/** The files of all layers; a later layer's replace an earlier one's. */
+async function flatten(layers: readonly Uint8Array[]): Promise<File[]> {
+  const found = new Map<string, File>();
+  for (const layer of layers) {
+    for (const { header, data } of await unpackTar(unpacked(layer), { strict: true })) {
+      const path = header.name.replace(/^\.?\//, "").replace(/\/$/, "");
+      if (path === "" || path === ".") continue;
+      found.set(path, {
+        path,
+        type: header.type ?? "file",
+        mode: (header.mode ?? 0) & 0o7777,
+        owner: `${header.uid}:${header.gid}`,
+        time: (header.mtime?.getTime() ?? 0) / 1000,
+        target: header.linkname ?? "",
+        size: data?.length ?? 0,
+        digest: data ? digestOf(data) : "",
+      });
+    }
+  }
+  return [...found.values()];
+}

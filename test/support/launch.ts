@@ -1,0 +1,164 @@
+/**
+ * Becomes the program under test: sets up what a parent can hand down (dispositions, blocked and
+ * pending signals, descriptors, limits, user, working directory, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
+ */
+import { dlopen, ptr } from "bun:ffi";
+import { mkdtempSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { childrenOf } from "../../scripts/linux/proc.ts";
+import { block, disposition, raise } from "./signals.ts";
+
+/** What the program finds when it starts. */
+export interface Launch {
+  readonly program: string;
+  /** argv[0]; the program's path if left out. */
+  readonly name?: string;
+  /** Arguments as bytes, one character a byte (Latin-1), so that any byte but NUL can be passed. */
+  readonly args?: readonly string[];
+  /** The whole environment; `PATH` alone if left out. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Signals to hand down as ignored. */
+  readonly ignored?: readonly number[];
+  /** Signals to hand down as blocked. */
+  readonly blocked?: readonly number[];
+  /** Signals to hand down as pending: of those that are blocked. */
+  readonly pending?: readonly number[];
+  /** Become the parent of every orphan among the descendants: what PID 1 is to its namespace, which takes no privilege. */
+  readonly subreaper?: boolean;
+  /** What descriptors 0, 1 and 2 are, where it is not what the test itself passed. */
+  readonly descriptors?: Readonly<Partial<Record<0 | 1 | 2, "closed" | "full" | "broken pipe">>>;
+  /** Resource limits, soft and hard alike: number of RLIMIT_*, value. */
+  readonly limits?: readonly (readonly [resource: number, value: number])[];
+  /** User and group to run as. */
+  readonly user?: number;
+  /** Run in a working directory that has been removed. */
+  readonly unlinkedDirectory?: boolean;
+  /** Run with the root file system mounted read-only, in a mount namespace of its own. */
+  readonly readOnlyRoot?: boolean;
+  /** Start with a child that has died and has not been reaped: a zombie. For PID 1 of a namespace, or a subreaper. */
+  readonly deadChild?: boolean;
+  /** System calls that fail with EPERM: number, and the first argument they must have. */
+  readonly refused?: readonly (readonly [call: number, firstArgument?: number])[];
+}
+
+const [SIG_DFL, SIG_IGN] = [0, 1] as const;
+const [O_RDWR, CLONE_NEWNS, CLOSE_RANGE_CLOEXEC] = [2, 0x20000, 4];
+const [MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE] = [1, 32, 4096, 16384, 1 << 18];
+const [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS] = [22, 2, 36, 38];
+
+const { symbols: libc } = dlopen("libc.so.6", {
+  close: { args: ["i32"], returns: "i32" },
+  close_range: { args: ["u32", "u32", "i32"], returns: "i32" },
+  dup2: { args: ["i32", "i32"], returns: "i32" },
+  execve: { args: ["cstring", "ptr", "ptr"], returns: "i32" },
+  mount: { args: ["cstring", "cstring", "ptr", "u64", "ptr"], returns: "i32" },
+  open: { args: ["cstring", "i32"], returns: "i32" },
+  pipe: { args: ["ptr"], returns: "i32" },
+  prctl: { args: ["i32", "u64", "ptr", "u64", "u64"], returns: "i32" },
+  setgid: { args: ["u32"], returns: "i32" },
+  setgroups: { args: ["u64", "ptr"], returns: "i32" },
+  setrlimit: { args: ["i32", "ptr"], returns: "i32" },
+  setuid: { args: ["u32"], returns: "i32" },
+  unshare: { args: ["i32"], returns: "i32" },
+});
+
+/** Ends the launch when a call did not succeed: a case that is not what it says must not be compared. */
+function must(result: number, what: string): number {
+  if (result >= 0) return result;
+  process.stderr.write(`launch: ${what} failed\n`);
+  process.exit(125);
+}
+
+/** A seccomp program that answers EPERM to `refused` and allows the rest: seccomp(2), struct sock_filter of 8 bytes. */
+function refusing(refused: NonNullable<Launch["refused"]>): Uint8Array {
+  const [LOAD, JUMP_IF_EQUAL, RETURN, ALLOW, ERRNO_EPERM] = [0x20, 0x15, 0x06, 0x7fff0000, 0x00050001];
+  const [NUMBER, FIRST_ARGUMENT] = [0, 16];
+  const steps = refused.flatMap(([call, argument]): [number, number, number][] => [
+    [LOAD, 0, NUMBER],
+    [JUMP_IF_EQUAL, argument === undefined ? 1 : 3, call],
+    ...(argument === undefined
+      ? []
+      : ([
+          [LOAD, 0, FIRST_ARGUMENT],
+          [JUMP_IF_EQUAL, 1, argument],
+        ] as [number, number, number][])),
+    [RETURN, 0, ERRNO_EPERM],
+  ]);
+  const program = new DataView(new ArrayBuffer((steps.length + 1) * 8));
+  [...steps, [RETURN, 0, ALLOW] as const].forEach(([code, jumpIfNot, value], index) => {
+    program.setUint16(index * 8, code, true);
+    program.setUint8(index * 8 + 3, jumpIfNot);
+    program.setUint32(index * 8 + 4, value, true);
+  });
+  return new Uint8Array(program.buffer);
+}
+
+/** Puts something unpleasant in place of descriptor `fd`. */
+function spoil(fd: number, how: "closed" | "full" | "broken pipe"): void {
+  if (how === "closed") must(libc.close(fd), "close");
+  if (how === "full") must(libc.dup2(must(libc.open("/dev/full", O_RDWR), "open"), fd), "dup2");
+  if (how === "broken pipe") {
+    const ends = new Int32Array(2);
+    must(libc.pipe(ends), "pipe");
+    must(libc.dup2(ends[1] as number, fd), "dup2");
+    for (const end of ends) if (end > 2) libc.close(end);
+  }
+}
+
+/** A NULL-terminated vector of C strings, and the memory it points to. */
+function vector(strings: readonly string[]): { readonly vector: BigUint64Array; readonly memory: Buffer[] } {
+  const memory = strings.map((text) => Buffer.from(`${text}\0`, "latin1"));
+  return { vector: BigUint64Array.from([...memory.map((bytes) => BigInt(ptr(bytes))), 0n]), memory };
+}
+
+/** Sets everything up and becomes the program. The order matters: privileges go after what needs them, the filter last. */
+function launch(spec: Launch): void {
+  if (spec.readOnlyRoot) {
+    must(libc.unshare(CLONE_NEWNS), "unshare");
+    must(libc.mount("none", "/", null, MS_REC | MS_PRIVATE, null), "mount private");
+    must(libc.mount("none", "/", null, MS_REMOUNT | MS_BIND | MS_RDONLY, null), "mount read-only");
+  }
+  if (spec.unlinkedDirectory) {
+    const folder = mkdtempSync(join(tmpdir(), "pause-gone-"));
+    process.chdir(folder);
+    rmdirSync(folder);
+  }
+  if (spec.subreaper) must(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, null, 0, 0), "subreaper");
+  if (spec.deadChild) {
+    // An orphan of the shell's, which becomes a child of PID 1: nothing in this process reaps it.
+    Bun.spawnSync(["sh", "-c", "sleep 0.05 &"]);
+    while (!childrenOf(process.pid).some((child) => child.state === "Z")) Bun.sleepSync(1);
+  }
+  const argv = vector([spec.name ?? spec.program, ...(spec.args ?? [])]);
+  const environment = vector(
+    Object.entries(spec.env ?? { PATH: "/usr/bin:/bin" }).map(([key, value]) => `${key}=${value}`),
+  );
+  if (spec.user !== undefined) {
+    must(libc.setgroups(0, null), "setgroups");
+    must(libc.setgid(spec.user), "setgid");
+    must(libc.setuid(spec.user), "setuid");
+  }
+  for (const [fd, how] of Object.entries(spec.descriptors ?? {})) spoil(Number(fd), how);
+  for (const [resource, value] of spec.limits ?? []) {
+    must(libc.setrlimit(resource, BigUint64Array.from([BigInt(value), BigInt(value)])), `setrlimit ${resource}`);
+  }
+  // The runtime that runs this file has ignored SIGPIPE and SIGXFSZ for itself.
+  for (const signal of [13, 25]) must(disposition(signal, SIG_DFL), "sigaction");
+  for (const signal of spec.ignored ?? []) must(disposition(signal, SIG_IGN), `ignore ${signal}`);
+  block(spec.blocked ?? []);
+  // To this thread, which is the one that stays: another, of the runtime's, would take it. Pending, it outlives execve(2).
+  for (const signal of spec.pending ?? []) raise(signal);
+  if (spec.refused) {
+    const program = refusing(spec.refused);
+    const header = BigUint64Array.from([BigInt(program.length / 8), BigInt(ptr(program))]);
+    must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, null, 0, 0), "no_new_privs");
+    must(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0), "seccomp");
+  }
+  // The runtime that runs this file leaves descriptors of its own open.
+  libc.close_range(3, ~0 >>> 0, CLOSE_RANGE_CLOEXEC);
+  libc.execve(spec.program, argv.vector, environment.vector);
+  must(-1, `execve ${spec.program}`);
+}
+
+if (import.meta.main) launch(JSON.parse(process.argv[2] ?? "{}") as Launch);

@@ -1,0 +1,110 @@
+/** Starts a program under test and observes what becomes of it. */
+import { join } from "node:path";
+import { ROOT } from "../../scripts/command/project.ts";
+import { NO_PID_NAMESPACE, pidNamespace } from "../../scripts/linux/namespace.ts";
+import { childrenOf, isReady, mask, status, until } from "../../scripts/linux/proc.ts";
+import type { Launch } from "./launch.ts";
+
+/** Our executable. */
+export const OURS = join(ROOT, "dist", "pause");
+
+/** The way to run as PID 1 here, or undefined. */
+export const NAMESPACE = pidNamespace();
+
+/** Why a PID 1 cannot be traced here, or undefined if it can. */
+export const UNTRACEABLE: string | undefined = [
+  ...(NAMESPACE ? [] : [NO_PID_NAMESPACE]),
+  ...(Bun.which("strace") ? [] : ["strace is not installed"]),
+  ...(process.getuid?.() === 0 ? [] : ["it takes root to trace what is not dumpable"]),
+][0];
+
+/** How a program ended: its exit status, or the signal that killed it; and what it wrote. */
+export interface Outcome {
+  readonly exit: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A running program under test. */
+export interface Subject {
+  /** Its PID as this process sees it. */
+  readonly pid: number;
+  /** Sends it a signal from here; for a PID 1 that is from outside its namespace. */
+  send(signal: number): void;
+  /** Sends it a signal from a process in its own PID namespace. */
+  sendFromInside(signal: number): Promise<void>;
+  /** Waits for its end. */
+  ended(): Promise<Outcome>;
+  /** Kills it, if it is still there, and waits for its end. */
+  kill(): Promise<Outcome>;
+}
+
+/** How to start: as PID 1 of a new namespace, behind which command, in which folder. */
+export interface Placement {
+  readonly pidOne?: boolean;
+  /** A shell script run as the process that then becomes the program: `"$@"` stands for it. */
+  readonly before?: string;
+}
+
+/** Starts the program as `spec` says and does not wait for anything but its process to exist. */
+export async function start(spec: Launch, placement: Placement = {}): Promise<Subject> {
+  const launcher = [process.execPath, join(import.meta.dir, "launch.ts"), JSON.stringify(spec)];
+  const shell = placement.before === undefined ? [] : ["sh", "-c", `${placement.before}; exec "$@"`, "sh"];
+  const outer = placement.pidOne ? (NAMESPACE?.command ?? []) : [];
+  const child = Bun.spawn([...outer, ...shell, ...launcher], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const texts = Promise.all([child.stdout.text(), child.stderr.text()]);
+  const running = () => child.exitCode === null && child.signalCode === null;
+  let pid: number = child.pid;
+  if (placement.pidOne) {
+    // unshare, our child, forks PID 1 of the new namespace.
+    pid = await until("PID 1 of the namespace", () => (running() ? childrenOf(child.pid)[0]?.pid : -1));
+  }
+  const ended = async (): Promise<Outcome> => {
+    await child.exited;
+    const [stdout, stderr] = await texts;
+    return { exit: child.exitCode, signal: child.signalCode, stdout, stderr };
+  };
+  return {
+    pid,
+    ended,
+    send: (signal) => process.kill(pid, signal),
+    async sendFromInside(signal) {
+      const enter = NAMESPACE?.enter(pid) ?? [];
+      await Bun.spawn([...enter, "sh", "-c", `kill -${signal} 1`], { stderr: "ignore" }).exited;
+    },
+    kill() {
+      try {
+        if (running()) process.kill(pid, "SIGKILL");
+      } catch {
+        // It ended by itself.
+      }
+      return ended();
+    },
+  };
+}
+
+/** Starts the program and waits until it sleeps with its handlers installed. Throws with what it wrote if it ends instead. */
+export async function startReady(spec: Launch, placement: Placement = {}): Promise<Subject> {
+  const subject = await start(spec, placement);
+  // Seen ready once is enough: a moment later a child that dies may have woken it.
+  const seen = await until(`${spec.program} to be ready`, () => {
+    if (isReady(subject.pid)) return "ready";
+    return status(subject.pid) === undefined && "ended";
+  });
+  if (seen === "ended") throw new Error(`it ended instead: ${JSON.stringify(await subject.ended())}`);
+  return subject;
+}
+
+/**
+ * What a delivered signal did: waits until it is no longer pending and tells the state that is left, `S` for
+ * asleep as before, `T` for stopped, `gone` for dead.
+ */
+export async function settled(subject: Subject): Promise<"S" | "T" | "gone"> {
+  return until("the signal to take effect", () => {
+    const state = status(subject.pid)?.["State"]?.[0];
+    if (state === undefined || state === "Z" || state === "X") return "gone";
+    const pending = mask(subject.pid, "SigPnd") | mask(subject.pid, "ShdPnd");
+    return pending === 0n && (state === "S" || state === "T") ? state : undefined;
+  });
+}

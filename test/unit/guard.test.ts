@@ -1,0 +1,32 @@
+/** The guard of `npm run bench -- --check`: it names what is worse than recorded and nothing else. */
+import { describe, expect, test } from "bun:test";
+import { allowed, GUARDED, type Guarded, type Values, worse } from "../../scripts/bench/guard.ts";
+import recorded from "../../scripts/bench/recorded.json";
+
+const NAMES = Object.keys(GUARDED) as Guarded[];
+
+for (const [platform, record] of Object.entries(recorded) as [string, Values][]) {
+  describe(`the guard on ${platform}`, () => {
+    test("has a figure recorded for each that it guards", () => {
+      expect(Object.keys(record).sort()).toEqual([...NAMES].sort());
+      expect(worse({ values: record, spread: 0 }, record)).toEqual([]);
+    });
+
+    test.each(NAMES)("names %s when it is beyond its tolerance, and nothing else", (name) => {
+      for (const spread of [0, 0.3]) {
+        const most = allowed(name, record[name], spread);
+        expect(worse({ values: { ...record, [name]: most }, spread }, record)).toEqual([]);
+        const over = { ...record, [name]: most + 0.01 };
+        expect(worse({ values: over, spread }, record)).toEqual([expect.stringContaining(`${name}: `)]);
+      }
+    });
+
+    test("takes a figure that could not be measured, or that is not recorded, for worse", () => {
+      const { threads, ...others } = record;
+      expect(worse({ values: { ...record, threads: Number.NaN }, spread: 0 }, record)).toHaveLength(1);
+      expect(worse({ values: record, spread: 0 }, others)).toEqual([
+        `threads: ${threads.toFixed(2)}, nothing is recorded`,
+      ]);
+    });
+  });
+}

@@ -1,19 +1,19 @@
 /**
  * The memory that stays when JavaScript's is given back.
  *
- * Written for the interpreter and for few pages touched: a class, a typed array of its own or a TextEncoder would each
- * cost more time than all of it does. A Buffer is what Bun has ready.
+ * Written for the interpreter and for few pages touched: a class, a typed array or a TextEncoder would each cost more
+ * time than all of it does. What writes is libc, a word at a call.
  */
 import { type Address, map, memory } from "./libc.ts";
 
 /**
- * Sizes in bytes: of the block, and of its beginning, which JavaScript writes to. The rest is a stack. JavaScriptCore
- * counts what it can write to as its own, and where memory is short it would start its garbage collector over it.
+ * Sizes in bytes: of the block, and of its stack. What is handed out lies above the stack, and begins in the middle of a
+ * page: the first frames of the stack, which are all that a process at rest has on it, are in that page as well.
  */
 const SIZE = 128 * 1024;
-const WRITTEN = process.arch === "arm64" ? 48 * 1024 : 16 * 1024;
+const STACK = SIZE - (process.arch === "arm64" ? 48 : 16) * 1024 + 1024;
 
-/** A stretch of memory at a fixed address, handed out from its beginning. */
+/** A stretch of memory at a fixed address, of which the lower part is a stack. */
 export interface Block {
   /** Address of its first byte. */
   readonly start: Address;
@@ -38,7 +38,7 @@ export interface Block {
 export function createBlock(): Block {
   const start = map(SIZE);
   const { wmemset, strcpy } = memory();
-  let free = start;
+  let free = start + STACK;
 
   function reserve(size: number): Address {
     const address = free + (-free & 15);
@@ -66,6 +66,6 @@ export function createBlock(): Block {
     return address;
   }
 
-  const stack = { start: start + WRITTEN, size: SIZE - WRITTEN };
+  const stack = { start, size: STACK };
   return { start, end: start + SIZE, stack, reserve, store, place, placeText };
 }

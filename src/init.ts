@@ -79,17 +79,18 @@ export function init(): never {
 
   sigdown(block);
   const exit = addressOf("exit");
-  if (handle(block, SIGINT, exit) < 0) exitNow(1);
-  if (handle(block, SIGTERM, exit) < 0) exitNow(2);
+  const action = block.reserve(ACTION);
+  if (handle(block, action, SIGINT, exit) < 0) exitNow(1);
+  if (handle(block, action, SIGTERM, exit) < 0) exitNow(2);
   // abs(3) takes a number and does nothing with it but return.
   const nothing = addressOf("abs");
-  if (handle(block, SIGCHLD, nothing, SA_NOCLDSTOP | SA_RESETHAND) < 0) exitNow(3);
+  if (handle(block, action, SIGCHLD, nothing, SA_NOCLDSTOP | SA_RESETHAND) < 0) exitNow(3);
   if (!canWait(block, inherited)) {
     write(STDERR, TERMINATED);
     exitNow(42);
   }
   // From here on the kernel reaps whatever dies; what has died before is reaped here.
-  if (handle(block, SIGCHLD, nothing, SA_NOCLDSTOP | SA_NOCLDWAIT) < 0) exitNow(3);
+  if (handle(block, action, SIGCHLD, nothing, SA_NOCLDSTOP | SA_NOCLDWAIT) < 0) exitNow(3);
   reapAll();
 
   const forEver = block.place([~0, ~0]);

@@ -17,7 +17,9 @@ export type Call = readonly [f: Address, a?: Address, b?: Address, c?: Address, 
 const CONTEXT_SIZE = process.arch === "arm64" ? 4608 : 1024;
 
 /** Bytes of stack for a call that does nothing but a system call. */
-const SMALL_STACK = 512;
+const SMALL_STACK = 256;
+/** The same for one at which a thread could be cancelled, such as write(2): libc does more there. */
+const LARGER_STACK = 512;
 
 /** Makes a context that calls `call` on the stack of `size` bytes at `stack`, and goes on with the context `next` (0: none). */
 function contextOf(block: Block, call: Call, stack: Address, size: number, next: Address): Address {
@@ -29,11 +31,11 @@ function contextOf(block: Block, call: Call, stack: Address, size: number, next:
   return context;
 }
 
-/** Makes contexts that make `calls` one after another and go on with `next`. Returns the one to begin with. */
-function chain(block: Block, calls: readonly Call[], next: Address): Address {
+/** Makes contexts that make `calls` one after another, each on a stack of `size` bytes, and go on with `next`. Returns the one to begin with. */
+function chain(block: Block, calls: readonly Call[], size: number, next: Address): Address {
   let first = next;
   for (let index = calls.length - 1; index >= 0; index--) {
-    first = contextOf(block, calls[index] as Call, block.reserve(SMALL_STACK), SMALL_STACK, first);
+    first = contextOf(block, calls[index] as Call, block.reserve(size), size, first);
   }
   return first;
 }
@@ -49,8 +51,8 @@ function chain(block: Block, calls: readonly Call[], next: Address): Address {
  */
 export function leave(block: Block, giveBack: readonly Call[], wait: Call, end: readonly Call[]): never {
   const { stack } = block;
-  const sleep = contextOf(block, wait, stack.start, stack.size, chain(block, end, 0));
-  const first = chain(block, giveBack, sleep);
+  const sleep = contextOf(block, wait, stack.start, stack.size, chain(block, end, LARGER_STACK, 0));
+  const first = chain(block, giveBack, SMALL_STACK, sleep);
   const setcontext = addressOf("setcontext");
   const flag = addressOf("__libc_single_threaded");
   atExit(setcontext, isSingleThreaded(flag) ? first : sleep);

@@ -1,6 +1,6 @@
 /** The signals of the contract: from which moment they are held back, and what they do. */
 import type { Block } from "./block.ts";
-import { ACTION, type Address, block, SIGCHLD, SIGINT, SIGNAL_SET, SIGTERM, sigaction } from "./libc.ts";
+import { type Address, block, SIGCHLD, SIGINT, SIGNAL_SET, SIGTERM, sigaction } from "./libc.ts";
 
 /** The signals that have a handler, as the first 4 bytes of a `sigset_t`. Each is blocked but for the wait and while any of the handlers runs. */
 export const HANDLED = (1 << (SIGINT - 1)) | (1 << (SIGTERM - 1)) | (1 << (SIGCHLD - 1));
@@ -23,11 +23,11 @@ export function holdSignals(memory: Block): Address {
 /**
  * Has `signal` call the function at `handler`, with all the handled signals blocked: sigaction(2).
  *
+ * @param action an `ACTION` of zeros, or one that this has used
  * @param flags `SA_*`
  * @returns 0, or -1 when the kernel refused
  */
-export function handle(memory: Block, signal: number, handler: Address, flags = 0): number {
-  const action = memory.reserve(ACTION);
+export function handle(memory: Block, action: Address, signal: number, handler: Address, flags = 0): number {
   memory.store(action, [handler, HANDLED]);
   memory.store(action + 136, [flags]);
   return sigaction(signal, action);

@@ -12,7 +12,14 @@ export interface Hole {
   readonly leaves: "zeros" | "nothing";
 }
 
-/** `hole` without the incomplete pages at its ends. Throws an InputError if it is not zeros of one loaded segment. */
+/**
+ * A hole is a multiple of so many bytes, so that what lies behind it in the file keeps its place within each such stretch of
+ * memory. The kernel maps what it has cached around a page that is touched, 16 pages of 4 KiB at a time: where file and
+ * memory are out of step that are fewer, and a start takes 30 more page faults.
+ */
+const STEP = 64 * 1024;
+
+/** `hole` without the incomplete pages at its ends and what is more than a multiple of STEP. Throws an InputError if it is not zeros of one loaded segment. */
 function wholePages(bytes: Buffer, elf: Elf, hole: Hole): Hole {
   const { offset, address, size, alignment, flags } = elf.segmentAt(hole.start);
   if (hole.end > offset + size) throw new InputError("what is to be cut is not in one segment");
@@ -22,9 +29,9 @@ function wholePages(bytes: Buffer, elf: Elf, hole: Hole): Hole {
     throw new InputError("what is to be cut is not zeros");
   const delta = address - offset;
   const start = Math.ceil((hole.start + delta) / alignment) * alignment - delta;
-  const end = Math.floor((hole.end + delta) / alignment) * alignment - delta;
+  const end = start + Math.floor((hole.end - start) / STEP) * STEP;
   if (start >= end || end >= offset + size)
-    throw new InputError("what is to be cut is less than a page or ends a segment");
+    throw new InputError("what is to be cut is less than 64 KiB or ends a segment");
   return { ...hole, start, end };
 }
 
@@ -67,7 +74,7 @@ function words(bytes: Buffer, at: number, numbers: readonly number[]): void {
 }
 
 /**
- * The executable `bytes`, which is changed on the way, without `holes`, of which whole pages go.
+ * The executable `bytes`, which is changed on the way, without `holes`, of which whole stretches of 64 KiB go.
  *
  * Every address stays what it was; a segment with a hole becomes two, and the table of program headers moves to where
  * it finds room. A section with a hole becomes two of the same name.

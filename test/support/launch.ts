@@ -140,15 +140,17 @@ function launch(spec: Launch): void {
     must(libc.setuid(spec.user), "setuid");
   }
   for (const [fd, how] of Object.entries(spec.descriptors ?? {})) spoil(Number(fd), how);
-  for (const [resource, value] of spec.limits ?? []) {
-    must(libc.setrlimit(resource, BigUint64Array.from([BigInt(value), BigInt(value)])), `setrlimit ${resource}`);
-  }
   // The runtime that runs this file has ignored SIGPIPE and SIGXFSZ for itself.
   for (const signal of [13, 25]) must(disposition(signal, SIG_DFL), "sigaction");
   for (const signal of spec.ignored ?? []) must(disposition(signal, SIG_IGN), `ignore ${signal}`);
   block(spec.blocked ?? []);
   // To this thread, which is the one that stays: another, of the runtime's, would take it. Pending, it outlives execve(2).
   for (const signal of spec.pending ?? []) raise(signal);
+  const limits = (spec.limits ?? []).map(
+    ([resource, value]) => [resource, BigUint64Array.from([BigInt(value), BigInt(value)])] as const,
+  );
+  // Last but for the filter, and with nothing left to make: where memory is limited Bun itself may not get more.
+  for (const [resource, value] of limits) must(libc.setrlimit(resource, value), "setrlimit");
   if (spec.refused) {
     const program = refusing(spec.refused);
     const header = BigUint64Array.from([BigInt(program.length / 8), BigInt(ptr(program))]);

@@ -33,11 +33,9 @@ export function block(signals: readonly number[]): void {
  * `sa_handler` at 0. Returns 0, or -1 when the kernel refused.
  */
 export function disposition(signal: number, handler: 0 | 1): number {
-  return libc.sigaction(
-    signal,
-    Uint32Array.from({ length: 38 }, (_, word) => (word === 0 ? handler : 0)),
-    null,
-  );
+  const action = new Uint32Array(38);
+  action[0] = handler;
+  return libc.sigaction(signal, action, null);
 }
 
 /** Sends `signal` to this thread: raise(3). If it is blocked it waits. */

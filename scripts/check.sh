@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 biome check --error-on-warnings .
 tsc --noEmit
 if command -v shellcheck >/dev/null 2>&1; then
-  shellcheck scripts/*.sh .ci/run
+  shellcheck scripts/*.sh .ci/run .ci/bare
 elif [ -n "${CI:-}" ]; then
   echo "error: shellcheck is not installed" >&2
   exit 1

@@ -3,6 +3,7 @@ import { stripVTControlCharacters } from "node:util";
 import { defineCommand, renderUsage, runCommand } from "citty";
 import { description, version } from "../package.json";
 import { printAndExit } from "./print.ts";
+import { VERSION_LINE } from "./version.ts";
 
 const command = defineCommand({
   meta: { name: "pause", version, description },
@@ -13,7 +14,7 @@ const command = defineCommand({
   async run({ args, cmd }) {
     // Citty colours by the environment alone, even into a pipe: plain text is the same everywhere.
     if (args.help) printAndExit(`${stripVTControlCharacters(await renderUsage(cmd))}\n`);
-    if (args.version) printAndExit(`pause.ts ${version}\n`);
+    if (args.version) printAndExit(VERSION_LINE);
   },
 });
 

@@ -11,7 +11,7 @@ import { cut } from "../../scripts/build/cut.ts";
 import { Elf } from "../../scripts/build/elf.ts";
 import { hostPlatform, PLATFORMS } from "../../scripts/build/platforms.ts";
 import { seal } from "../../scripts/build/seal.ts";
-import { NO_REFERENCE, REFERENCE } from "../../scripts/reference/compile.ts";
+import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { OURS } from "../support/subject.ts";
 import { HOSTILE, LOADER, VARIABLES } from "../support/variables.ts";
 
@@ -337,6 +337,7 @@ describe("the seal", () => {
 });
 
 describe("the loader's own variables do to it what they do to any dynamic program", () => {
+  const REFERENCE = compileReference();
   for (const [name, value] of Object.entries(LOADER)) {
     const title = `${name}=${value}`;
     test.skipIf(!REFERENCE)(REFERENCE ? title : `${title} (skipped: ${NO_REFERENCE})`, async () => {

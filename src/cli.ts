@@ -12,6 +12,8 @@ import { VERSION_LINE } from "./version.ts";
 export function cli(args: readonly string[], start: () => never): void {
   for (const arg of args) if (arg.toLowerCase() === "-v") printAndExit(VERSION_LINE);
   if (args.includes("--help") || args.includes("-h") || args.includes("--version")) {
-    void import("./usage.ts").then(({ usage }) => usage(args)).then(start);
+    void import("./usage.ts")
+      .then(({ usage }) => usage(args))
+      .then((text) => (text === undefined ? start() : printAndExit(text)));
   } else start();
 }

@@ -58,6 +58,8 @@ beforeAll(async () => {
     "package.json": `{"main": "evil.js", "imports": {"#x": "./evil.js"}, "scripts": {"start": "bun evil.js"}}`,
     "index.js": evil,
     "index.ts": evil,
+    "usage.js": evil,
+    "usage.ts": evil,
     "node_modules/citty/index.js": evil,
     "node_modules/citty/package.json": `{"name": "citty", "main": "index.js"}`,
     "node_modules/bun:ffi/index.js": evil,
@@ -208,6 +210,18 @@ describe(`no file changes anything${untraced}`, () => {
       expect(existsSync(marker)).toBe(false);
     });
   }
+});
+
+describe("no file changes what --help and --version print", () => {
+  test.each(["--help", "--version"])("%s", (arg) => {
+    const home = join(folder, "home");
+    const printed = (cwd: string, env = {}) => Bun.spawnSync([OURS, arg], { cwd, env }).stdout.toString();
+    const undisturbed = printed("/");
+    expect(undisturbed).toContain("pause");
+    expect(printed(home)).toBe(undisturbed);
+    expect(printed(home, { HOME: home, NODE_PATH: home })).toBe(undisturbed);
+    expect(existsSync(marker)).toBe(false);
+  });
 });
 
 describe(`no argument changes anything but -v and --help${untraced}`, () => {

@@ -1,6 +1,7 @@
 /** Part of `npm run check`: what the documents tell a reader to run or to open is there, and the README is short. */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { Glob } from "bun";
 import pkg from "../package.json";
 import { ROOT } from "./command/project.ts";
@@ -18,11 +19,27 @@ const SHORT = ["test", "start"];
 /** A script of package.json that is run, by `npm run NAME` or by one of SHORT. */
 const COMMAND = new RegExp(`\\bnpm (?:run (?:--?[a-z]+ )*([a-z][a-z:-]*)|(${SHORT.join("|")})\\b)`, "g");
 
+/** What is handed on to a script of package.json, up to the end of the line or of the quotation. */
+const HANDED_ON = /\bnpm run ([a-z][a-z:-]*) -- ([^`#&|\n]*)/g;
+
 /** A path of the project's, whole: not the end of an address, and without the full stop of a sentence. */
 const PATH = /(?<![\w/.@-])(?:scripts|src|test|docs|\.ci|\.github)\/(?:[\w.-]*\w\/?)*/g;
 
 /** What an element of HTML shows, which the link checker does not look at. */
 const PICTURE = /\b(?:src|srcset)="([^"]*)"/g;
+
+/** What the command of each script says of its options; nothing for one that is no command of ours. */
+const helps = new Map<string, string | undefined>();
+
+/** What `npm run NAME -- --help` says; undefined if the script is no command of ours. */
+function helpOf(name: string): string | undefined {
+  if (!helps.has(name)) {
+    const path = /^bun (\S+\.ts)$/.exec(Object(pkg.scripts)[name] ?? "")?.[1];
+    const said = path && Bun.spawnSync([process.execPath, join(ROOT, path), "--help"], { stderr: "inherit" });
+    helps.set(name, said ? stripVTControlCharacters(said.stdout.toString()) : undefined);
+  }
+  return helps.get(name);
+}
 
 /** What is wrong with the document `name`, one line each. */
 function wrong(name: string): string[] {
@@ -30,6 +47,14 @@ function wrong(name: string): string[] {
   const found: string[] = [];
   for (const [command, long, short] of text.matchAll(COMMAND)) {
     if (!((long ?? short ?? "") in pkg.scripts)) found.push(`${name}: package.json has no script for "${command}"`);
+  }
+  for (const [, command = "", words = ""] of text.matchAll(HANDED_ON)) {
+    const help = helpOf(command);
+    for (const [option] of words.matchAll(/(?<!\S)--[a-z-]+/g)) {
+      if (help !== undefined && !new RegExp(`${option}(?![\\w-])`).test(help)) {
+        found.push(`${name}: npm run ${command} has no option ${option}`);
+      }
+    }
   }
   for (const [path] of text.matchAll(PATH)) {
     if (!existsSync(join(ROOT, path))) found.push(`${name}: there is no ${path}`);

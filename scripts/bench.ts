@@ -2,7 +2,6 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { cpus, release } from "node:os";
 import { dirname, join, relative } from "node:path";
-import { defineCommand, runMain } from "citty";
 import { version } from "../package.json";
 import { chart } from "./bench/chart.ts";
 import { type Extent, measureAll } from "./bench/figures.ts";
@@ -15,9 +14,9 @@ import { NOT_DUMPABLE } from "./bench/rest.ts";
 import { ratio, table } from "./bench/table.ts";
 import { compile, isStale } from "./build/compile.ts";
 import { hostPlatform } from "./build/platforms.ts";
-import { refuseUnknown } from "./command/options.ts";
+import { command } from "./command/command.ts";
 import { ROOT } from "./command/project.ts";
-import { fail, InputError, progress } from "./command/report.ts";
+import { InputError, progress } from "./command/report.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
 
@@ -127,31 +126,20 @@ const OPTIONS = {
   record: { type: "boolean", description: "Record the guarded figures, instead; as root" },
 } as const;
 
-await runMain(
-  defineCommand({
-    meta: { name: "npm run bench --", description: "Measure pause-ts beside an empty Bun program and C pauses" },
-    args: OPTIONS,
-    async run({ args }) {
-      try {
-        refuseUnknown(args, OPTIONS);
-        const usual = args.quick ? QUICK : FULL;
-        const extent = {
-          rounds: whole("rounds", args.rounds, usual.rounds),
-          rest: whole("rest", args.rest, usual.rest),
-          orphans: whole("orphans", args.orphans, usual.orphans),
-          instances: usual.instances,
-        };
-        if (args.check && args.record) throw new InputError("--check or --record, not both");
-        const guarding = args.check || args.record ? guardStorm() : undefined;
-        const path = join(ROOT, "dist", "pause");
-        if (isStale(path)) await compile(hostPlatform(), path);
-        await withPair(path, await floor(), async (pair) => {
-          if (guarding === undefined) await bench(pair, extent);
-          else await (args.record ? record(pair, guarding) : check(pair, guarding));
-        });
-      } catch (error) {
-        fail(error);
-      }
-    },
-  }),
-);
+await command("bench", "Measure pause-ts beside an empty Bun program and C pauses", OPTIONS, async (args) => {
+  const usual = args.quick ? QUICK : FULL;
+  const extent = {
+    rounds: whole("rounds", args.rounds, usual.rounds),
+    rest: whole("rest", args.rest, usual.rest),
+    orphans: whole("orphans", args.orphans, usual.orphans),
+    instances: usual.instances,
+  };
+  if (args.check && args.record) throw new InputError("--check or --record, not both");
+  const guarding = args.check || args.record ? guardStorm() : undefined;
+  const path = join(ROOT, "dist", "pause");
+  if (isStale(path)) await compile(hostPlatform(), path);
+  await withPair(path, await floor(), async (pair) => {
+    if (guarding === undefined) await bench(pair, extent);
+    else await (args.record ? record(pair, guarding) : check(pair, guarding));
+  });
+});

@@ -1,12 +1,11 @@
 /** `npm run build`: writes dist/pause for this machine, or dist/NAME/pause with `-- --target NAME`. */
 import { stat } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { defineCommand, runMain } from "citty";
 import { compile, isStale } from "./build/compile.ts";
 import { hostPlatform, platformNamed } from "./build/platforms.ts";
-import { refuseUnknown } from "./command/options.ts";
+import { command } from "./command/command.ts";
 import { ROOT } from "./command/project.ts";
-import { fail, progress } from "./command/report.ts";
+import { progress } from "./command/report.ts";
 
 /** The options, as citty shows them. */
 const OPTIONS = {
@@ -14,23 +13,12 @@ const OPTIONS = {
   "if-stale": { type: "boolean", description: "Do nothing if the executable is newer than its sources" },
 } as const;
 
-await runMain(
-  defineCommand({
-    meta: { name: "npm run build --", description: "Compile src/ into one executable" },
-    args: OPTIONS,
-    async run({ args }) {
-      try {
-        refuseUnknown(args, OPTIONS);
-        const platform = args.target === undefined ? hostPlatform() : platformNamed(args.target);
-        const path = join(ROOT, "dist", args.target === undefined ? "" : platform.name, "pause");
-        if (args["if-stale"] && !isStale(path)) return;
-        progress(`compiling for ${platform.name}`);
-        await compile(platform, path);
-        progress("");
-        console.log(`${relative(process.cwd(), path)}: ${(await stat(path)).size} bytes`);
-      } catch (error) {
-        fail(error);
-      }
-    },
-  }),
-);
+await command("build", "Compile src/ into one executable", OPTIONS, async (args) => {
+  const platform = args.target === undefined ? hostPlatform() : platformNamed(args.target);
+  const path = join(ROOT, "dist", args.target === undefined ? "" : platform.name, "pause");
+  if (args["if-stale"] && !isStale(path)) return;
+  progress(`compiling for ${platform.name}`);
+  await compile(platform, path);
+  progress("");
+  console.log(`${relative(process.cwd(), path)}: ${(await stat(path)).size} bytes`);
+});

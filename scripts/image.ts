@@ -1,12 +1,11 @@
 /** `npm run image`: writes dist/pause-ts.oci.tar, the image for containerd, Docker, podman and skopeo, and its bills of materials. */
 import { stat } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
-import { defineCommand, runMain } from "citty";
 import pkg from "../package.json";
 import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./build/platforms.ts";
-import { refuseUnknown } from "./command/options.ts";
+import { command } from "./command/command.ts";
 import { ROOT } from "./command/project.ts";
-import { fail, InputError, progress } from "./command/report.ts";
+import { InputError, progress } from "./command/report.ts";
 import { refuseTarget, type Sources, writeArchive, writeFolder } from "./image/assemble.ts";
 import { COMPRESSIONS, type Compression } from "./image/layer.ts";
 import { parseReference } from "./image/name.ts";
@@ -43,46 +42,29 @@ function compressionNamed(name: string): Compression {
   throw new InputError(`unknown compression "${name}": it is one of ${COMPRESSIONS.join(", ")}`);
 }
 
-await runMain(
-  defineCommand({
-    meta: { name: "npm run image --", description: "Build the image, without Docker and without root" },
-    args: OPTIONS,
-    async run({ args }) {
-      try {
-        refuseUnknown(args, OPTIONS);
-        const compression = compressionNamed(args.compression);
-        const reference = parseReference(args.tag);
-        const platforms = args.platform ? platformsIn(args.platform) : undefined;
-        const [platform = hostPlatform(), another] = platforms ?? [];
-        if (args.rootfs && another) throw new InputError("--rootfs takes one --platform");
-        const path = resolve(args.rootfs ?? args.output ?? join(ROOT, "dist", `${pkg.name}.oci.tar`));
-        await refuseTarget(path, args.rootfs !== undefined);
-        const { DEBIAN_MIRROR } = process.env;
-        const mirror = args["debian-mirror"] || DEBIAN_MIRROR || undefined;
-        const sources: Sources = { origin: await provenance(args.revision), mirror };
+await command("image", "Build the image, without Docker and without root", OPTIONS, async (args) => {
+  const compression = compressionNamed(args.compression);
+  const reference = parseReference(args.tag);
+  const platforms = args.platform ? platformsIn(args.platform) : undefined;
+  const [platform = hostPlatform(), another] = platforms ?? [];
+  if (args.rootfs && another) throw new InputError("--rootfs takes one --platform");
+  const path = resolve(args.rootfs ?? args.output ?? join(ROOT, "dist", `${pkg.name}.oci.tar`));
+  await refuseTarget(path, args.rootfs !== undefined);
+  const { DEBIAN_MIRROR } = process.env;
+  const mirror = args["debian-mirror"] || DEBIAN_MIRROR || undefined;
+  const sources: Sources = { origin: await provenance(args.revision), mirror };
 
-        if (args.rootfs) {
-          await writeFolder(path, platform, sources);
-          progress("");
-          return;
-        }
-        const { index, shares, files } = await writeArchive(
-          path,
-          platforms ?? PLATFORMS,
-          compression,
-          reference,
-          sources,
-        );
-        progress("");
-        console.log(`${reference.familiar} ${index.descriptor.digest}`);
-        for (const { platform, size, image } of shares) {
-          const packed = image.layer.descriptor.size;
-          console.log(`${platform.name}: ${size} bytes, ${packed} compressed, ${image.manifest.descriptor.digest}`);
-        }
-        for (const file of files) console.log(`${relative(process.cwd(), file)}: ${(await stat(file)).size} bytes`);
-      } catch (error) {
-        fail(error);
-      }
-    },
-  }),
-);
+  if (args.rootfs) {
+    await writeFolder(path, platform, sources);
+    progress("");
+    return;
+  }
+  const { index, shares, files } = await writeArchive(path, platforms ?? PLATFORMS, compression, reference, sources);
+  progress("");
+  console.log(`${reference.familiar} ${index.descriptor.digest}`);
+  for (const { platform, size, image } of shares) {
+    const packed = image.layer.descriptor.size;
+    console.log(`${platform.name}: ${size} bytes, ${packed} compressed, ${image.manifest.descriptor.digest}`);
+  }
+  for (const file of files) console.log(`${relative(process.cwd(), file)}: ${(await stat(file)).size} bytes`);
+});

@@ -1,12 +1,11 @@
 /** `npm run soak`: disturbs pause at random, for minutes or hours, and tells whether anything is left of it. */
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
-import { defineCommand, runMain } from "citty";
 import { compile, isStale } from "./build/compile.ts";
 import { hostPlatform } from "./build/platforms.ts";
-import { refuseUnknown } from "./command/options.ts";
+import { command } from "./command/command.ts";
 import { ROOT } from "./command/project.ts";
-import { fail, InputError } from "./command/report.ts";
+import { InputError } from "./command/report.ts";
 import { soak } from "./soak/run.ts";
 
 /** `text` as a number of at least 0, or an InputError that names the option. */
@@ -28,47 +27,33 @@ const OPTIONS = {
   trace: { type: "boolean", description: "Trace all calls; as root, with strace; some 100 MB a million orphans" },
 } as const;
 
-await runMain(
-  defineCommand({
-    meta: { name: "npm run soak --", description: "Disturb pause at random and look at what is left of it" },
-    args: OPTIONS,
-    async run({ args }) {
-      try {
-        refuseUnknown(args, OPTIONS);
-        if (args.minutes !== undefined && args.hours !== undefined)
-          throw new InputError("--minutes or --hours, not both");
-        const hours = args.hours === undefined ? undefined : number("hours", args.hours);
-        const seconds = hours === undefined ? number("minutes", args.minutes ?? "2") * 60 : hours * 3600;
-        const seed = args.seed === undefined ? randomInt(2 ** 32) : number("seed", args.seed);
-        const orphans = number("orphans", args.orphans);
-        const rest = number("rest", args.rest) * 60;
-        const program = join(ROOT, "dist", "pause");
-        if (isStale(program)) await compile(hostPlatform(), program);
-        console.log(`seed ${seed}`);
-        const start = performance.now();
-        const { steps, disturbances, rssAnon, calls, ...summary } = await soak({
-          program,
-          seed,
-          seconds,
-          orphans,
-          rest,
-          trace: args.trace ?? false,
-          clock: args.clock ?? false,
-        });
-        for (const [name, count] of Object.entries(disturbances)) {
-          console.log(`${name.padEnd(24)} ${typeof count === "number" ? `${count} times` : `never: ${count}`}`);
-        }
-        console.log(
-          `${steps} steps and ${summary.orphans} orphans in ${((performance.now() - start) / 1000).toFixed(0)} s`,
-        );
-        if (calls) {
-          const made = [...calls].map(([name, count]) => `${name} ${count}`).join(", ");
-          console.log(`traced from its lock to its end, nothing refused: ${made}`);
-        }
-        console.log(`none lost, one thread, RssAnon ${rssAnon[0]} kB before and ${rssAnon[1]} kB after, exit 0`);
-      } catch (error) {
-        fail(error);
-      }
-    },
-  }),
-);
+await command("soak", "Disturb pause at random and look at what is left of it", OPTIONS, async (args) => {
+  if (args.minutes !== undefined && args.hours !== undefined) throw new InputError("--minutes or --hours, not both");
+  const hours = args.hours === undefined ? undefined : number("hours", args.hours);
+  const seconds = hours === undefined ? number("minutes", args.minutes ?? "2") * 60 : hours * 3600;
+  const seed = args.seed === undefined ? randomInt(2 ** 32) : number("seed", args.seed);
+  const orphans = number("orphans", args.orphans);
+  const rest = number("rest", args.rest) * 60;
+  const program = join(ROOT, "dist", "pause");
+  if (isStale(program)) await compile(hostPlatform(), program);
+  console.log(`seed ${seed}`);
+  const start = performance.now();
+  const { steps, disturbances, rssAnon, calls, ...summary } = await soak({
+    program,
+    seed,
+    seconds,
+    orphans,
+    rest,
+    trace: args.trace ?? false,
+    clock: args.clock ?? false,
+  });
+  for (const [name, count] of Object.entries(disturbances)) {
+    console.log(`${name.padEnd(24)} ${typeof count === "number" ? `${count} times` : `never: ${count}`}`);
+  }
+  console.log(`${steps} steps and ${summary.orphans} orphans in ${((performance.now() - start) / 1000).toFixed(0)} s`);
+  if (calls) {
+    const made = [...calls].map(([name, count]) => `${name} ${count}`).join(", ");
+    console.log(`traced from its lock to its end, nothing refused: ${made}`);
+  }
+  console.log(`none lost, one thread, RssAnon ${rssAnon[0]} kB before and ${rssAnon[1]} kB after, exit 0`);
+});

@@ -2,8 +2,9 @@
 import { join } from "node:path";
 import { compile, isStale } from "./build/compile.ts";
 import { hostPlatform } from "./build/platforms.ts";
+import { command } from "./command/command.ts";
 import { ROOT } from "./command/project.ts";
-import { fail, progress } from "./command/report.ts";
+import { progress } from "./command/report.ts";
 import { NO_PID_NAMESPACE, type PidNamespace, pidNamespace } from "./linux/namespace.ts";
 import { childrenOf, isReady, status, until } from "./linux/proc.ts";
 
@@ -26,7 +27,7 @@ async function showReaping(namespace: PidNamespace, pid: number): Promise<void> 
  * Runs pause through a pod's life: as PID 1 where a PID namespace can be made, else as an ordinary process, of which
  * there is less to see. Throws where anything is not as it should be.
  */
-async function main(): Promise<void> {
+async function show(): Promise<void> {
   const pause = join(ROOT, "dist", "pause");
   if (isStale(pause)) {
     progress("compiling dist/pause");
@@ -64,4 +65,4 @@ async function main(): Promise<void> {
   }
 }
 
-await main().catch(fail);
+await command("start", "Build if needed, and show pause at its work", {}, show);

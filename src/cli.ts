@@ -1,17 +1,19 @@
 /** The command line: what happens when there are arguments. */
-import { version } from "../package.json";
 import { printAndExit } from "./print.ts";
+import { VERSION_LINE } from "./version.ts";
 
 /**
  * Acts on the arguments: any `-v` in either case prints the version and exits 0; `--help`, `-h` and
- * `--version` are citty's; all others are ignored, for a runtime may pass some.
+ * `--version` are citty's; all others are ignored, for a container engine may pass some.
  *
  * @param args the arguments after the program's name
  * @param start the init loop
  */
 export function cli(args: readonly string[], start: () => never): void {
-  for (const arg of args) if (arg.toLowerCase() === "-v") printAndExit(`pause.ts ${version}\n`);
+  for (const arg of args) if (arg.toLowerCase() === "-v") printAndExit(VERSION_LINE);
   if (args.includes("--help") || args.includes("-h") || args.includes("--version")) {
-    void import("./usage.ts").then(({ usage }) => usage(args)).then(start);
+    void import("./usage.ts")
+      .then(({ usage }) => usage(args))
+      .then((text) => (text === undefined ? start() : printAndExit(text)));
   } else start();
 }

@@ -1,9 +1,10 @@
-/** Closes what the runtime holds open for an event loop that will not run. */
-import type { Block } from "./block.ts";
-import { byteAt, close, linkOf } from "./libc.ts";
+/** Closes what Bun holds open for an event loop that will not run. */
+import type { Arena } from "./arena.ts";
+import { close, readlink } from "./libc.ts";
+import { byteAt } from "./memory.ts";
 
 /**
- * The runtime opens four descriptors while it starts, each with the lowest number that is free: its epoll instance, the
+ * Bun opens four descriptors while it starts, each with the lowest number that is free: its epoll instance, the
  * eventfd that wakes it, its source of random numbers, and its own memory statistics. test/rest/rest.test.ts checks that
  * these are all.
  */
@@ -16,14 +17,14 @@ const STATISTICS = "/statm";
 const LINK = 64;
 
 /**
- * Closes the runtime's descriptors if they are the only ones. What was inherited must stay open, as it does in any C
+ * Closes Bun's descriptors if they are the only ones. What was inherited must stay open, as it does in any C
  * program: then the numbers of the four are others, and all are left alone.
  *
- * @param memory to read a link into
+ * @param arena to read a link into
  */
-export function closeRuntimeDescriptors(memory: Block): void {
-  const link = memory.reserve(LINK);
-  let at = link + linkOf(LAST, link, LINK);
+export function closeBunDescriptors(arena: Arena): void {
+  const link = arena.reserve(LINK);
+  let at = link + readlink(`/proc/self/fd/${LAST}`, link, LINK);
   for (let index = STATISTICS.length - 1; index >= 0; index--) {
     at--;
     if (at < link || byteAt(at) !== STATISTICS.charCodeAt(index)) return;

@@ -1,11 +1,13 @@
 /** What can be given back to the kernel once JavaScript is over: nearly everything. */
-import type { Block } from "./block.ts";
-import { type Address, addressOf, libraryBase, MADV_DONTNEED, pageSize, pointerAt, threadPointer } from "./libc.ts";
+import type { Arena } from "./arena.ts";
+import { read } from "./ffi.ts";
+import { type Address, addressOf, MADV_DONTNEED, pageSize, threadPointer } from "./libc.ts";
+import { pointerAt } from "./memory.ts";
 import type { Call } from "./native.ts";
 
 /**
  * Bytes on either side of the thread pointer that stay: the thread's control block and thread-local storage, libc's
- * and the runtime's. On x86-64 storage lies below the pointer, on arm64 above. test/unit/runtime.test.ts checks the size.
+ * and Bun's. On x86-64 storage lies below the pointer, on arm64 above. test/unit/runtime.test.ts checks the size.
  */
 export const THREAD_STORAGE = 32 * 1024;
 
@@ -13,15 +15,30 @@ export const THREAD_STORAGE = 32 * 1024;
 const STACK = 512 * 1024;
 
 /**
+ * Where the library begins in memory that `address` lies in: of all that the loader has loaded, what begins last before
+ * it. `_r_debug` is its `struct r_debug`, with the first `struct link_map` at 8; each has `l_addr`, where it begins, at 0
+ * and the next one at 24 (link.h). Reads with Bun's own functions: one of ours, called for each library, might be called
+ * often enough to be compiled.
+ */
+function libraryBase(address: Address): Address {
+  let base = 0;
+  for (let map: Address = read.ptr(addressOf("_r_debug") + 8); map !== 0; map = read.ptr(map + 24)) {
+    const start = read.ptr(map);
+    if (start <= address && start > base) base = start;
+  }
+  return base;
+}
+
+/**
  * The calls that unmap everything below libc, which is the executable, the JavaScript heap, compiled code and the
  * other libraries, and that give back the stack.
  *
- * What stays, of what lies there: the page with the executable's copy of `stderr`, which libc uses, `block`, and the
+ * What stays, of what lies there: the page with the executable's copy of `stderr`, which libc uses, the arena, and the
  * thread's storage.
  *
  * @returns no calls at all where memory is not laid out as expected
  */
-export function giveBack(block: Block): Call[] {
+export function giveBack(arena: Arena): Call[] {
   const page = pageSize();
   // By the lowest bits: a remainder of numbers this large is a call of fmod(3), the only one into libm.
   const pageOf = (address: Address) => address - (address & (page - 1));
@@ -29,8 +46,8 @@ export function giveBack(block: Block): Call[] {
   const libc = libraryBase(addressOf("exit"));
   const loader = addressOf("__libc_stack_end"); // A variable of the loader's.
   const stderr = pageOf(addressOf("stderr"));
-  const start = pageOf(block.start);
-  const end = pageAfter(block.end);
+  const start = pageOf(arena.start);
+  const end = pageAfter(arena.end);
   // The loader puts the thread's storage below libc, or into a gap above it, where nothing is unmapped.
   const pointer = threadPointer();
   const thread = pointer < libc ? pointer : libc;

@@ -4,7 +4,7 @@
  * The values and layouts are those of Linux with glibc on x86-64 and on arm64, where they are the same
  * (asm-generic/signal.h, bits/sigaction.h, bits/types/__sigset_t.h); both machines are little-endian.
  */
-import { dlopen, read } from "./ffi.ts";
+import { dlopen } from "./ffi.ts";
 
 /** Interrupt from the keyboard: signal(7). */
 export const SIGINT = 2;
@@ -24,6 +24,20 @@ export const SA_RESETHAND = 0x80000000;
 /** madvise(2): give the pages back; they read as zero from then on (bits/mman-linux.h). */
 export const MADV_DONTNEED = 4;
 
+// prctl(2): linux/prctl.h. The last is the value of PR_SET_SECCOMP, linux/seccomp.h.
+/** Whether other processes of the user may look into this one. */
+export const PR_SET_DUMPABLE = 4;
+/** Whether a seccomp filter judges this process's system calls: 0 if none does. */
+export const PR_GET_SECCOMP = 21;
+/** A seccomp filter that judges this process's system calls from now on. */
+export const PR_SET_SECCOMP = 22;
+/** Whether a program that it becomes may have more privileges. */
+export const PR_SET_NO_NEW_PRIVS = 38;
+/** A filter is a program of `struct sock_filter`. */
+export const SECCOMP_MODE_FILTER = 2;
+
+/** File descriptor of standard output: stdin(3). */
+export const STDOUT = 1;
 /** File descriptor of standard error: stdin(3). */
 export const STDERR = 2;
 
@@ -35,7 +49,7 @@ const WNOHANG = 1;
 /** An address in this process, a whole number below 2^48; 0 is NULL. */
 export type Address = number;
 
-/** glibc, by the name under which the runtime has loaded it already. */
+/** glibc, by the name under which the loader has loaded it already. */
 const LIBC = "libc.so.6";
 
 /** What every start needs: to look around, to say something and to end. */
@@ -83,7 +97,7 @@ export const SIGNAL_SET = 128;
  * Blocks the signals of the `sigset_t` at `set` in this thread and stores the mask as it was at `before`: sigprocmask(2).
  * It cannot fail: `SIG_BLOCK` is valid and both sets are memory of ours.
  */
-export function block(set: Address, before: Address): void {
+export function blockSignals(set: Address, before: Address): void {
   loop.sigprocmask(SIG_BLOCK, set, before);
 }
 
@@ -168,20 +182,6 @@ export function addressOf(name: string): Address {
   return Number(symbols.dlsym(null, name));
 }
 
-/**
- * Where the library begins in memory that `address` lies in: of all that the loader has loaded, what begins last before
- * it. `_r_debug` is its `struct r_debug`, with the first `struct link_map` at 8; each has `l_addr`, where it begins, at 0
- * and the next one at 24 (link.h).
- */
-export function libraryBase(address: Address): Address {
-  let base = 0;
-  for (let map: Address = read.ptr(addressOf("_r_debug") + 8); map !== 0; map = read.ptr(map + 24)) {
-    const start = read.ptr(map);
-    if (start <= address && start > base) base = start;
-  }
-  return base;
-}
-
 /** Where this thread's control block lies, which is in the middle of its thread-local storage: pthread_self(3). */
 export function threadPointer(): Address {
   return Number(loop.pthread_self());
@@ -207,35 +207,8 @@ export function map(size: number): Address {
  * What writes to memory: `wmemset(address, word, count)` stores words of 4 bytes, wmemset(3), and `strcpy(address, text)` a
  * text and a NUL, strcpy(3). As they are: a function around them would be called often enough to be compiled.
  */
-export function memory(): Pick<ReturnType<typeof bindLoop>, "wmemset" | "strcpy"> {
+export function writers(): Pick<ReturnType<typeof bindLoop>, "wmemset" | "strcpy"> {
   return loop;
-}
-
-/** The word of 4 bytes that is stored at `address`. */
-export function wordAt(address: Address): number {
-  return read.u32(address);
-}
-
-/** The address that is stored at `address`. */
-export function pointerAt(address: Address): Address {
-  return read.ptr(address);
-}
-
-/**
- * How many arguments there are, the program's own name included: `argc` lies where the stack began when the kernel
- * handed it over (System V ABI), which the loader keeps. Of the executable alone: under a `bun` of its own they are Bun's arguments and then ours. Bun's
- * list takes longer to make.
- */
-export function argumentCount(): number {
-  return read.i32(pointerAt(addressOf("__libc_stack_end")));
-}
-
-/**
- * Reads whether this process has never had a second thread: libc, from 2.32 on, notes it in `__libc_single_threaded`
- * (sys/single_threaded.h), whose address is `flag`. False if there is no such variable.
- */
-export function isSingleThreaded(flag: Address): boolean {
-  return flag !== 0 && read.u8(flag) !== 0;
 }
 
 /** Closes a descriptor: close(2). */
@@ -244,29 +217,16 @@ export function close(fd: number): void {
 }
 
 /**
- * Stores what `/proc/self/fd` says of the descriptor `fd` at `address`, `size` bytes at most and without a NUL: readlink(2).
- * Returns how many bytes it is, or -1 if `fd` is not open.
+ * Stores what the symbolic link `path` says at `address`, `size` bytes at most and without a NUL: readlink(2).
+ * Returns how many bytes it is, or -1 if there is no such link.
  */
-export function linkOf(fd: number, address: Address, size: number): number {
-  return Number(loop.readlink(`/proc/self/fd/${fd}`, address, size));
-}
-
-/** The byte at `address`. */
-export function byteAt(address: Address): number {
-  return read.u8(address);
+export function readlink(path: string, address: Address, size: number): number {
+  return Number(loop.readlink(path, address, size));
 }
 
 /** Sets a property of this process: prctl(2) with two arguments and zeros. Returns 0, or -1 when it is refused. */
 export function prctl(option: number, value: number, address: Address = 0): number {
   return loop.prctl(option, value, address, 0, 0);
-}
-
-/** PR_GET_SECCOMP of prctl(2): linux/prctl.h. */
-const PR_GET_SECCOMP = 21;
-
-/** Whether a seccomp filter judges this process's system calls, or may: prctl(2) with PR_GET_SECCOMP says 0 if none does. */
-export function isFiltered(): boolean {
-  return prctl(PR_GET_SECCOMP, 0) !== 0;
 }
 
 /** Fills in the `ucontext_t` at `context` with the present state of this thread: getcontext(3). */

@@ -1,12 +1,13 @@
 /** Locks the process: from then on it can wait, give memory back, write to standard error and end, and nothing else. */
-import type { Block } from "./block.ts";
-import { prctl } from "./libc.ts";
-
-// prctl(2): linux/prctl.h, linux/seccomp.h.
-const PR_SET_DUMPABLE = 4;
-const PR_SET_SECCOMP = 22;
-const PR_SET_NO_NEW_PRIVS = 38;
-const SECCOMP_MODE_FILTER = 2;
+import type { Arena } from "./arena.ts";
+import {
+  PR_GET_SECCOMP,
+  PR_SET_DUMPABLE,
+  PR_SET_NO_NEW_PRIVS,
+  PR_SET_SECCOMP,
+  prctl,
+  SECCOMP_MODE_FILTER,
+} from "./libc.ts";
 
 // Instructions: linux/bpf_common.h.
 const LOAD = 0x20;
@@ -51,20 +52,25 @@ function filter(): readonly number[] {
   ];
 }
 
+/** Whether a seccomp filter judges this process's system calls, or may: prctl(2) says 0 if none does. */
+export function isFiltered(): boolean {
+  return prctl(PR_GET_SECCOMP, 0) !== 0;
+}
+
 /**
  * No new privileges, not dumpable (no other process without CAP_SYS_PTRACE may trace it or open its memory and
  * descriptors), and the filter. None of it can be undone.
  *
- * @param memory to lay the filter out in
+ * @param arena to lay the filter out in
  * @returns what the kernel refused, the name of the first such measure; undefined when all are in force
  */
-export function lock(memory: Block): string | undefined {
+export function lock(arena: Arena): string | undefined {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1) !== 0) return "no_new_privs";
   if (prctl(PR_SET_DUMPABLE, 0) !== 0) return "dumpable";
   const instructions = filter();
   // struct sock_fprog: the number of instructions (2 bytes) at 0, their address (8) at 8.
-  const program = memory.reserve(16);
-  memory.store(program, [instructions.length / 2, memory.place(instructions)]);
+  const program = arena.reserve(16);
+  arena.store(program, [instructions.length / 2, arena.place(instructions)]);
   if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program) !== 0) return "seccomp";
   return undefined;
 }

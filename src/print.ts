@@ -1,8 +1,5 @@
 /** Prints and ends, as a C program does that calls puts(3) and returns. */
-import { exitNow, write } from "./libc.ts";
-
-/** File descriptor of standard output: stdin(3). */
-const STDOUT = 1;
+import { exitNow, STDOUT, write } from "./libc.ts";
 
 /**
  * Writes `text`, which must be ASCII, to standard output and exits 0, also where it cannot be written: write(2),

@@ -1,6 +1,6 @@
 /** The signals of the contract: from which moment they are held back, and what they do. */
-import type { Block } from "./block.ts";
-import { type Address, block, SIGCHLD, SIGINT, SIGNAL_SET, SIGTERM, sigaction } from "./libc.ts";
+import type { Arena } from "./arena.ts";
+import { type Address, blockSignals, SIGCHLD, SIGINT, SIGNAL_SET, SIGTERM, sigaction } from "./libc.ts";
 
 /** The signals that have a handler, as the first 4 bytes of a `sigset_t`. Each is blocked but for the wait and while any of the handlers runs. */
 export const HANDLED = (1 << (SIGINT - 1)) | (1 << (SIGTERM - 1)) | (1 << (SIGCHLD - 1));
@@ -8,15 +8,15 @@ export const HANDLED = (1 << (SIGINT - 1)) | (1 << (SIGTERM - 1)) | (1 << (SIGCH
 /**
  * Blocks SIGINT, SIGTERM and SIGCHLD, which then wait for the init loop (a blocked signal is kept even for PID 1).
  *
- * All others are as they were inherited: the runtime is sealed off from them (scripts/build/seal.ts).
+ * All others are as they were inherited: Bun is sealed off from them (scripts/build/seal.ts).
  *
  * @returns where the mask as inherited is, which is the one to sleep with
  */
-export function holdSignals(memory: Block): Address {
-  const handled = memory.reserve(SIGNAL_SET);
-  memory.store(handled, [HANDLED]);
-  const inherited = memory.reserve(SIGNAL_SET);
-  block(handled, inherited);
+export function holdSignals(arena: Arena): Address {
+  const handled = arena.reserve(SIGNAL_SET);
+  arena.store(handled, [HANDLED]);
+  const inherited = arena.reserve(SIGNAL_SET);
+  blockSignals(handled, inherited);
   return inherited;
 }
 
@@ -27,8 +27,8 @@ export function holdSignals(memory: Block): Address {
  * @param flags `SA_*`
  * @returns 0, or -1 when the kernel refused
  */
-export function handle(memory: Block, action: Address, signal: number, handler: Address, flags = 0): number {
-  memory.store(action, [handler, HANDLED]);
-  memory.store(action + 136, [flags]);
+export function handle(arena: Arena, action: Address, signal: number, handler: Address, flags = 0): number {
+  arena.store(action, [handler, HANDLED]);
+  arena.store(action + 136, [flags]);
   return sigaction(signal, action);
 }

@@ -15,7 +15,7 @@ export async function floor(): Promise<string> {
   try {
     const source = join(folder, "main.ts");
     writeFileSync(source, "");
-    await bundle(hostPlatform(), join(folder, "pause"), source);
+    await bundle(hostPlatform(), join(folder, "pause"), [source]);
     renameSync(join(folder, "pause"), path);
   } finally {
     rmSync(folder, { recursive: true });

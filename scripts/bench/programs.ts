@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compileGo, compileStatic, REFERENCE } from "../reference/compile.ts";
+import { compileGo, compileReference, compileStatic } from "../reference/compile.ts";
 
 /** Lines of /proc/PID/status that, all there at once, say that a program is ready; or `ended` for one that ends by itself. */
 export type Readiness = readonly string[] | "ended";
@@ -69,7 +69,7 @@ export function company(): { present: Program[]; notes: string[] } {
     { name: YARDSTICK, args: [], ready: CAUGHT, version: true },
     "no C compiler (cc) or no libc to link statically (libc.a)",
   );
-  add(REFERENCE, { name: "C, dynamic", args: [], ready: CAUGHT, version: true }, "no C compiler (cc)");
+  add(compileReference(), { name: "C, dynamic", args: [], ready: CAUGHT, version: true }, "no C compiler (cc)");
   add(
     Bun.which("catatonit"),
     { name: "catatonit -P", args: ["-P"], ready: BLOCKED, version: false },

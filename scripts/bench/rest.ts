@@ -1,6 +1,6 @@
 /** Measurements at rest: what one process and what many of them weigh, and how quiet they are. */
 import { readdirSync, readFileSync } from "node:fs";
-import { type MemoryCgroup, memoryCgroup } from "../linux/cgroup.ts";
+import { type Memory, memory } from "../linux/cgroup.ts";
 import { status } from "../linux/proc.ts";
 import type { Program } from "./programs.ts";
 import { command, wait } from "./spawn.ts";
@@ -134,7 +134,7 @@ const CGROUP_UPDATE = 2500;
 const available = () => kib(readFileSync("/proc/meminfo", "utf8"), "MemAvailable");
 
 /** A shell that starts the program once for every line it reads, and tells the PID. It runs in the cgroup, if there is one, from before its first fork. */
-function starter({ path, args }: Program, cgroup: MemoryCgroup | undefined) {
+function starter({ path, args }: Program, cgroup: Memory | undefined) {
   const enter = cgroup ? 'echo $$ > "$0"; ' : "";
   const loop = 'while read -r _; do "$@" 2> /dev/null & echo $!; all="$all $!"; done';
   const script = `${enter}all=; echo ready; ${loop}; kill -9 $all; wait`;
@@ -150,7 +150,7 @@ function starter({ path, args }: Program, cgroup: MemoryCgroup | undefined) {
 export async function crowds(program: Program, counts: readonly number[]): Promise<Crowd[]> {
   // Once outside: what is read from disk for the first time is charged to who asks.
   await rest([program], 0);
-  const cgroup = memoryCgroup();
+  const cgroup = memory();
   const shell = starter(program, cgroup);
   try {
     const lines = readLines(shell.stdout);

@@ -5,6 +5,7 @@ import { dirname, join, relative } from "node:path";
 import { Glob } from "bun";
 import { ROOT } from "../command/project.ts";
 import { InputError, messageOf } from "../command/report.ts";
+import { apartPlugin, ENTRIES } from "./apart.ts";
 import { runtimeFor } from "./bun.ts";
 import { cut } from "./cut.ts";
 import { ffiPlugin } from "./ffi.ts";
@@ -31,20 +32,17 @@ export function isStale(path: string): boolean {
   });
 }
 
-/** The entry of what is compiled. */
-const MAIN = join(ROOT, "src", "main.ts");
-
 /**
- * Compiles `entry` for `platform` into the file `outfile`, with the runtime as it is: not sealed and not cut yet.
+ * Compiles `entries`, of which the first is what runs, for `platform` into the file `outfile`, with the runtime as it is: not sealed and not cut yet.
  *
  * Throws an InputError if the runtime cannot be had or the sources do not compile.
  */
-export async function bundle(platform: Platform, outfile: string, entry: string = MAIN): Promise<void> {
+export async function bundle(platform: Platform, outfile: string, entries = ENTRIES): Promise<void> {
   const executablePath = await runtimeFor(platform);
   await Bun.build({
-    entrypoints: [entry],
+    entrypoints: [...entries],
     target: "bun",
-    plugins: [ffiPlugin()],
+    plugins: [ffiPlugin(), apartPlugin()],
     minify: true,
     // A constant, so that what is for the other machine is left out.
     define: { "process.arch": JSON.stringify(platform.nodeArch) },
@@ -63,7 +61,9 @@ export async function bundle(platform: Platform, outfile: string, entry: string 
   }).catch((error: unknown) => {
     // What was wrong is one level down: the message above it is "Bundle failed".
     const reasons = error instanceof AggregateError ? error.errors : [error];
-    throw new InputError(`${relative(ROOT, dirname(entry))}/ does not compile: ${reasons.map(messageOf).join("; ")}`);
+    throw new InputError(
+      `${relative(ROOT, dirname(entries[0] ?? ROOT))}/ does not compile: ${reasons.map(messageOf).join("; ")}`,
+    );
   });
 }
 
@@ -74,13 +74,13 @@ export async function bundle(platform: Platform, outfile: string, entry: string 
  * Throws an InputError if the runtime cannot be had, sealed or cut, the sources do not compile or the folder cannot be
  * written.
  */
-export async function compile(platform: Platform, path: string, entry: string = MAIN): Promise<void> {
+export async function compile(platform: Platform, path: string, entries = ENTRIES): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const folder = await mkdtemp(join(dirname(path), ".build-"));
   try {
     // The name goes into the executable: always the same one.
     const outfile = join(folder, "pause");
-    await bundle(platform, outfile, entry);
+    await bundle(platform, outfile, entries);
     const bytes = await readFile(outfile);
     seal(bytes, platform);
     await writeFile(outfile, cut(bytes));

@@ -1,18 +1,73 @@
-/** A memory cgroup to count in, where this machine lets one be made: cgroups(7), version 1 or 2. */
-import { existsSync, mkdirSync, readFileSync, rmdirSync } from "node:fs";
+/** Cgroups to weigh processes in, to stop them and to take their memory away: cgroups(7), version 1 or 2. */
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** A memory cgroup of our own. */
-export interface MemoryCgroup {
+/** A cgroup of our own. */
+export interface Cgroup {
   /** The file that a process writes its PID to in order to enter. */
   readonly procs: string;
-  /**
-   * Memory charged, in KiB: anonymous, page cache and kernel. Added up, for the counter itself runs ahead by what each
-   * processor holds in stock. The kernel brings the parts up to date every 2 s.
-   */
-  charged(): number;
   /** Removes it. No process may be left in it. */
   remove(): void;
+}
+
+/** One in which processes can be stopped. */
+export interface Freezer extends Cgroup {
+  freeze(): Promise<void>;
+  thaw(): void;
+}
+
+/** One whose memory can be counted and limited. */
+export interface Memory extends Cgroup {
+  /** Bytes in use, as the limit counts them: the counter runs ahead by what each processor holds in stock. */
+  usage(): number;
+  /**
+   * Memory charged, in KiB: anonymous, page cache and kernel, added up. The kernel brings the parts up to date every 2 s.
+   */
+  charged(): number;
+  /** Takes back whatever can be taken back, down to the last page that is not needed to live. */
+  squeeze(): void;
+  /** Allows so many bytes in all; whoever asks for more than that is killed. */
+  limit(bytes: number): void;
+  /** Allows any amount again. */
+  release(): void;
+}
+
+const NAME = `pause-${process.pid}`;
+const ROOT = "/sys/fs/cgroup";
+
+/** Makes a cgroup under the first of `roots` that gives it the file `control`. Undefined where none does, as for users other than root. */
+function make(roots: readonly string[], control: string): string | undefined {
+  for (const root of roots) {
+    if (!existsSync(join(root, "cgroup.procs"))) continue;
+    const folder = join(root, NAME);
+    try {
+      mkdirSync(folder);
+    } catch {
+      continue;
+    }
+    if (existsSync(join(folder, control))) return folder;
+    rmdirSync(folder);
+  }
+  return undefined;
+}
+
+const base = (folder: string): Cgroup => ({ procs: join(folder, "cgroup.procs"), remove: () => rmdirSync(folder) });
+
+/** A freezer, or undefined where none can be made. */
+export function freezer(): Freezer | undefined {
+  const old = make([join(ROOT, "freezer")], "freezer.state");
+  const folder = old ?? make([ROOT, join(ROOT, "unified")], "cgroup.freeze");
+  if (!folder) return undefined;
+  const [file, frozen, thawed] = old ? ["freezer.state", "FROZEN", "THAWED"] : ["cgroup.freeze", "1", "0"];
+  const [state, sign] = old ? ["freezer.state", "FROZEN"] : ["cgroup.events", "frozen 1"];
+  return {
+    ...base(folder),
+    async freeze() {
+      writeFileSync(join(folder, file), frozen);
+      while (!readFileSync(join(folder, state), "utf8").includes(sign)) await Bun.sleep(1);
+    },
+    thaw: () => writeFileSync(join(folder, file), thawed),
+  };
 }
 
 /** The fields of `memory.stat` called `names`, added up, in bytes. */
@@ -22,35 +77,39 @@ function stat(folder: string, ...names: readonly string[]): number {
   return names.reduce((sum, name) => sum + Number(fields.get(name)), 0);
 }
 
-/** Where each version's memory cgroups are, and how the charged bytes of one are read. */
-const HIERARCHIES: readonly { root: string; bytes: (folder: string) => number }[] = [
-  { root: "/sys/fs/cgroup", bytes: (folder) => stat(folder, "anon", "file", "kernel") },
-  {
-    root: "/sys/fs/cgroup/memory",
-    bytes: (folder) =>
-      stat(folder, "rss", "cache") + Number(readFileSync(join(folder, "memory.kmem.usage_in_bytes"), "utf8")),
-  },
-];
-
-/** Makes a memory cgroup, or returns undefined where that cannot be done. */
-export function memoryCgroup(): MemoryCgroup | undefined {
-  for (const { root, bytes } of HIERARCHIES) {
-    if (!existsSync(join(root, "cgroup.procs"))) continue;
-    const folder = join(root, `pause-bench-${process.pid}`);
-    try {
-      mkdirSync(folder);
-    } catch {
-      continue; // Not root.
-    }
-    // In version 2 the controller may not be given to the root's children.
-    if (existsSync(join(folder, "memory.stat"))) {
-      return {
-        procs: join(folder, "cgroup.procs"),
-        charged: () => bytes(folder) / 1024,
-        remove: () => rmdirSync(folder),
-      };
-    }
-    rmdirSync(folder);
-  }
-  return undefined;
+/** A memory cgroup, or undefined where none can be made. */
+export function memory(): Memory | undefined {
+  const old = make([join(ROOT, "memory")], "memory.limit_in_bytes");
+  const folder = old ?? make([ROOT], "memory.max");
+  if (!folder) return undefined;
+  const write = (file: string, value: string) => writeFileSync(join(folder, file), value);
+  const read = (file: string) => Number(readFileSync(join(folder, file), "utf8"));
+  const usage = () => read(old ? "memory.usage_in_bytes" : "memory.current");
+  const [limit, none] = old ? ["memory.limit_in_bytes", "-1"] : ["memory.max", "max"];
+  return {
+    ...base(folder),
+    usage,
+    charged: () =>
+      (old
+        ? stat(folder, "rss", "cache") + read("memory.kmem.usage_in_bytes")
+        : stat(folder, "anon", "file", "kernel")) / 1024,
+    squeeze() {
+      if (!old) {
+        // The kernel takes back all it can from a group above its high mark and kills nobody.
+        write("memory.high", "0");
+        write("memory.high", "max");
+        return;
+      }
+      // Version 1 refuses a limit that it cannot reach, after it has tried.
+      for (let bytes = usage() / 2; bytes >= 4096; bytes /= 2) {
+        try {
+          write(limit, String(Math.floor(bytes)));
+        } catch {
+          return;
+        }
+      }
+    },
+    limit: (bytes) => write(limit, String(bytes)),
+    release: () => write(limit, none),
+  };
 }

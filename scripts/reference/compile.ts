@@ -11,9 +11,6 @@ const SOURCES = join(ROOT, "scripts", "reference");
 const VERSION = `pause.ts ${version}`;
 const DEFINE = `-DVERSION="${VERSION}"`;
 
-/** The reference executable, or undefined on a machine without a C compiler. */
-export const REFERENCE: string | undefined = compileC("reference", "pause.c", DEFINE);
-
 /** Why the tests that need the reference are skipped here. */
 export const NO_REFERENCE = "no C compiler (cc) to build the reference with";
 
@@ -40,12 +37,17 @@ function compileC(variant: string, source: string, ...flags: readonly string[]):
   return cc ? compiled(variant, source, [cc, "-O2", "-Wall", "-Wextra", "-Werror", ...flags, "-o"]) : undefined;
 }
 
+/** Compiles the reference. Undefined without a C compiler; throws if it does not compile. */
+export function compileReference(): string | undefined {
+  return compileC("reference", "pause.c", DEFINE);
+}
+
 /** Compiles the reference without shared libraries, as it is in its image. Undefined without a compiler or a static libc. */
 export function compileStatic(): string | undefined {
   try {
     return compileC("reference-static", "pause.c", DEFINE, "-static");
   } catch {
-    return undefined; // The source is good, for REFERENCE compiled: libc.a is missing.
+    return undefined; // The source is good, as compileReference shows: libc.a is missing.
   }
 }
 

@@ -3,9 +3,9 @@ import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InputError } from "../command/report.ts";
+import { type Freezer, freezer, type Memory, memory } from "../linux/cgroup.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "../linux/namespace.ts";
 import { childrenOf, isReady, status, until } from "../linux/proc.ts";
-import { type Freezer, freezer, type Memory, memory } from "../linux/soak-cgroup.ts";
 import { compileStorm } from "../reference/compile.ts";
 
 /** A running PID 1 and the means to disturb it. */

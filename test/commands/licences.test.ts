@@ -7,7 +7,7 @@ import pkg from "../../package.json";
 import { ROOT } from "../../scripts/command/project.ts";
 import { licenceTexts, partsOf, textsOf } from "../../scripts/image/licences.ts";
 
-/** Limits of issue 11's share for licences, in bytes: together, and compressed with gzip. */
+/** Limits of the licences' texts, in bytes: together, and compressed with gzip. */
 const SIZE_LIMIT = 300_000;
 const GZIP_LIMIT = 60_000;
 

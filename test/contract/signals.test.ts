@@ -17,7 +17,7 @@ const SENDERS = {
 /** Starts `program`, sends it `signal`, and tells what became of it and what it wrote. */
 async function observe(program: string, sender: keyof typeof SENDERS, signal: number, ignored: boolean) {
   const { pidOne, send } = SENDERS[sender];
-  const subject = await startReady({ program, ignored: ignored ? [signal] : [] }, { pidOne });
+  const subject = await startReady({ program, ignored: ignored ? [signal] : [], ownGroup: true }, { pidOne });
   await send(subject, signal);
   const state = await settled(subject);
   const outcome = state === "gone" ? await subject.ended() : await subject.kill();

@@ -11,7 +11,7 @@ import { cut } from "../../scripts/build/cut.ts";
 import { Elf } from "../../scripts/build/elf.ts";
 import { hostPlatform, PLATFORMS } from "../../scripts/build/platforms.ts";
 import { seal } from "../../scripts/build/seal.ts";
-import { NO_REFERENCE, REFERENCE } from "../../scripts/reference/compile.ts";
+import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { OURS } from "../support/subject.ts";
 import { HOSTILE, LOADER, VARIABLES } from "../support/variables.ts";
 
@@ -58,6 +58,8 @@ beforeAll(async () => {
     "package.json": `{"main": "evil.js", "imports": {"#x": "./evil.js"}, "scripts": {"start": "bun evil.js"}}`,
     "index.js": evil,
     "index.ts": evil,
+    "usage.js": evil,
+    "usage.ts": evil,
     "node_modules/citty/index.js": evil,
     "node_modules/citty/package.json": `{"name": "citty", "main": "index.js"}`,
     "node_modules/bun:ffi/index.js": evil,
@@ -210,6 +212,18 @@ describe(`no file changes anything${untraced}`, () => {
   }
 });
 
+describe("no file changes what --help and --version print", () => {
+  test.each(["--help", "--version"])("%s", (arg) => {
+    const home = join(folder, "home");
+    const printed = (cwd: string, env = {}) => Bun.spawnSync([OURS, arg], { cwd, env }).stdout.toString();
+    const undisturbed = printed("/");
+    expect(undisturbed).toContain("pause");
+    expect(printed(home)).toBe(undisturbed);
+    expect(printed(home, { HOME: home, NODE_PATH: home })).toBe(undisturbed);
+    expect(existsSync(marker)).toBe(false);
+  });
+});
+
 describe(`no argument changes anything but -v and --help${untraced}`, () => {
   const evil = join(folder, "evil.js");
   const lists = [
@@ -337,6 +351,7 @@ describe("the seal", () => {
 });
 
 describe("the loader's own variables do to it what they do to any dynamic program", () => {
+  const REFERENCE = compileReference();
   for (const [name, value] of Object.entries(LOADER)) {
     const title = `${name}=${value}`;
     test.skipIf(!REFERENCE)(REFERENCE ? title : `${title} (skipped: ${NO_REFERENCE})`, async () => {

@@ -4,7 +4,7 @@
  * numbers of the calls that did anything but fail with EPERM.
  */
 import { dlopen, read } from "bun:ffi";
-import { createBlock } from "../../src/block.ts";
+import { createArena } from "../../src/arena.ts";
 import { bind, exitNow, STDERR, write } from "../../src/libc.ts";
 import { lock } from "../../src/lock.ts";
 
@@ -25,7 +25,7 @@ const deadly = process.arch === "arm64" ? [94, 139, 133] : [231, 15, 130, 335, 3
 
 let done = "";
 bind();
-const refused = lock(createBlock());
+const refused = lock(createArena());
 for (let call = first; call < end; call++) {
   if (deadly.includes(call)) continue;
   const result = libc.syscall(call, 0, 0, 0, 0, 0);

@@ -26,6 +26,11 @@ export interface Launch {
   readonly pending?: readonly number[];
   /** Become the parent of every orphan among the descendants: what PID 1 is to its namespace, which takes no privilege. */
   readonly subreaper?: boolean;
+  /**
+   * Start in a process group of its own. The kernel stops nobody whose group is orphaned, as that of a test run is which
+   * was started without a terminal: then TSTP, TTIN and TTOU do nothing.
+   */
+  readonly ownGroup?: boolean;
   /** What descriptors 0, 1 and 2 are, where it is not what the test itself passed. */
   readonly descriptors?: Readonly<Partial<Record<0 | 1 | 2, "closed" | "full" | "broken pipe">>>;
   /** Resource limits, soft and hard alike: number of RLIMIT_*, value. */
@@ -58,6 +63,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   prctl: { args: ["i32", "u64", "ptr", "u64", "u64"], returns: "i32" },
   setgid: { args: ["u32"], returns: "i32" },
   setgroups: { args: ["u64", "ptr"], returns: "i32" },
+  setpgid: { args: ["i32", "i32"], returns: "i32" },
   setrlimit: { args: ["i32", "ptr"], returns: "i32" },
   setuid: { args: ["u32"], returns: "i32" },
   unshare: { args: ["i32"], returns: "i32" },
@@ -124,6 +130,7 @@ function launch(spec: Launch): void {
     process.chdir(folder);
     rmdirSync(folder);
   }
+  if (spec.ownGroup) must(libc.setpgid(0, 0), "setpgid");
   if (spec.subreaper) must(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, null, 0, 0), "subreaper");
   if (spec.deadChild) {
     // An orphan of the shell's, which becomes a child of PID 1: nothing in this process reaps it.

@@ -5,14 +5,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "../../package.json";
-import { REFERENCE } from "../../scripts/reference/compile.ts";
+import { compileReference } from "../../scripts/reference/compile.ts";
 
 const PATH = join(import.meta.dir, "..", "contract", "reference.json");
 
 /** Whether the record is being written. */
 const RECORDING = process.env["PAUSE_RECORD"] === "1";
 
-if (RECORDING && !REFERENCE) throw new Error("recording takes a C compiler (cc)");
+if (RECORDING && !Bun.which("cc")) throw new Error("recording takes a C compiler (cc)");
 
 const record: Record<string, unknown> = RECORDING ? {} : JSON.parse(readFileSync(PATH, "utf8"));
 
@@ -39,8 +39,9 @@ export function mustRecord(title: string, missing: string | undefined | false): 
  * @returns the reference's answer; throws where there is none, or the record says something else
  */
 export async function referenceAnswer<T>(key: string, ask: (program: string) => Promise<T>): Promise<T> {
-  if (REFERENCE) {
-    const text = JSON.stringify(await ask(REFERENCE)).replaceAll(PRINTED, RECORDED);
+  const reference = compileReference();
+  if (reference) {
+    const text = JSON.stringify(await ask(reference)).replaceAll(PRINTED, RECORDED);
     if (RECORDING) {
       if (key in record) throw new Error(`two cases are called "${key}"`);
       record[key] = JSON.parse(text);

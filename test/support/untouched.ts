@@ -86,7 +86,11 @@ for (const path of [TMPDIR, HOME]) mkdirSync(path);
 libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 const clockWasSet = clockWatch();
 const before = snapshot();
-const child = Bun.spawn(command, { env: { ...process.env, TMPDIR, HOME }, stdio: ["ignore", "inherit", "inherit"] });
+const npm = { npm_config_cache: join(folder, "npm") }; // npm itself writes to it.
+const child = Bun.spawn(command, {
+  env: { ...process.env, ...npm, TMPDIR, HOME },
+  stdio: ["ignore", "inherit", "inherit"],
+});
 const status = await child.exited;
 await Bun.sleep(1000);
 const after = snapshot();

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { isReady } from "../../scripts/linux/proc.ts";
-import { NO_REFERENCE, REFERENCE } from "../../scripts/reference/compile.ts";
+import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { NAMESPACE, OURS, type Subject, startReady } from "../support/subject.ts";
 
 /** The image's user. */
@@ -63,7 +63,7 @@ describe("getting into it", () => {
     expect((await subject.ended()).exit).toBe(0);
   });
 
-  inPod("the same attempts succeed with a pause that has no lock", REFERENCE ?? "", async (subject) => {
+  inPod("the same attempts succeed with a pause that has no lock", compileReference() ?? "", async (subject) => {
     const succeeded = await broken(subject);
     expect(succeeded).toContain("read its memory map");
     expect(succeeded).toContain("copy from its memory");

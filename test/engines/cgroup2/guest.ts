@@ -198,6 +198,16 @@ const OBSERVE: Readonly<Record<Exclude<Case, "limit">, (engine: Engine, pod: Pod
   stop,
 };
 
+/** Removes a pod, and tries again as a kubelet does: containerd may find that its shim has just ended with pause. */
+async function removed(pod: Pod): Promise<void> {
+  const remove = async () =>
+    pod.remove().then(
+      () => true,
+      () => false,
+    );
+  await until("the pod is removed", remove);
+}
+
 /** Looks at one case with a pod of its own, if it takes one. */
 async function observe(engine: Engine, name: Case): Promise<Observation> {
   if (name === "limit") return limit(engine as OciRuntime);
@@ -208,7 +218,7 @@ async function observe(engine: Engine, name: Case): Promise<Observation> {
     return await OBSERVE[name](engine, pod);
   } finally {
     // An engine does not know a pod any more that it has removed.
-    if (name !== "stop") await pod.remove();
+    if (name !== "stop") await removed(pod);
   }
 }
 

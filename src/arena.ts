@@ -4,17 +4,17 @@
  * Written for the interpreter and for few pages touched: a class, a typed array or a TextEncoder would each cost more
  * time than all of it does. What writes is libc, a word at a call.
  */
-import { type Address, map, memory } from "./libc.ts";
+import { type Address, map, writers } from "./libc.ts";
 
 /**
- * Sizes in bytes: of the block, and of its stack. What is handed out lies above the stack, and begins in the middle of a
+ * Sizes in bytes: of the arena, and of its stack. What is handed out lies above the stack, and begins in the middle of a
  * page: the first frames of the stack, which are all that a process at rest has on it, are in that page as well.
  */
 const SIZE = 128 * 1024;
 const STACK = SIZE - (process.arch === "arm64" ? 48 : 16) * 1024 + 1024;
 
 /** A stretch of memory at a fixed address, of which the lower part is a stack. */
-export interface Block {
+export interface Arena {
   /** Address of its first byte. */
   readonly start: Address;
   /** Address behind its last byte. */
@@ -28,16 +28,16 @@ export interface Block {
   reserve(size: number): Address;
   /** Stores addresses or other numbers below 2^53 in 8 bytes each from `address` on. */
   store(address: Address, values: readonly number[]): void;
-  /** Copies words of 4 bytes into the block. */
+  /** Copies words of 4 bytes into the arena. */
   place(words: readonly number[]): Address;
-  /** Copies `text`, which must be ASCII, and a NUL into the block. */
+  /** Copies `text`, which must be ASCII, and a NUL into the arena. */
   placeText(text: string): Address;
 }
 
-/** Makes a block. */
-export function createBlock(): Block {
+/** Makes an arena. */
+export function createArena(): Arena {
   const start = map(SIZE);
-  const { wmemset, strcpy } = memory();
+  const { wmemset, strcpy } = writers();
   let free = start + STACK;
 
   function reserve(size: number): Address {

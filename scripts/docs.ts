@@ -1,0 +1,81 @@
+/** Part of `npm run check`: what the documents tell a reader to run or to open is there, and the README is short. */
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { Glob } from "bun";
+import pkg from "../package.json";
+import { ROOT } from "./command/project.ts";
+import { fail, InputError } from "./command/report.ts";
+
+/** The documents. CHANGELOG.md is not among them: it tells of what was. */
+const DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md"];
+
+/** Words that the README may have at most, as wc(1) counts them. */
+const README_WORDS = 1000;
+
+/** npm's commands that run a script of the same name. */
+const SHORT = ["test", "start"];
+
+/** A script of package.json that is run, by `npm run NAME` or by one of SHORT. */
+const COMMAND = new RegExp(`\\bnpm (?:run (?:--?[a-z]+ )*([a-z][a-z:-]*)|(${SHORT.join("|")})\\b)`, "g");
+
+/** What is handed on to a script of package.json, up to the end of the line or of the quotation. */
+const HANDED_ON = /\bnpm run ([a-z][a-z:-]*) -- ([^`#&|\n]*)/g;
+
+/** A path of the project's, whole: not the end of an address, and without the full stop of a sentence. */
+const PATH = /(?<![\w/.@-])(?:scripts|src|test|docs|\.ci|\.github)\/(?:[\w.-]*\w\/?)*/g;
+
+/** What an element of HTML shows, which the link checker does not look at. */
+const PICTURE = /\b(?:src|srcset)="([^"]*)"/g;
+
+/** What the command of each script says of its options; nothing for one that is no command of ours. */
+const helps = new Map<string, string | undefined>();
+
+/** What `npm run NAME -- --help` says; undefined if the script is no command of ours. */
+function helpOf(name: string): string | undefined {
+  if (!helps.has(name)) {
+    const path = /^bun (\S+\.ts)$/.exec(Object(pkg.scripts)[name] ?? "")?.[1];
+    const said = path && Bun.spawnSync([process.execPath, join(ROOT, path), "--help"], { stderr: "inherit" });
+    helps.set(name, said ? stripVTControlCharacters(said.stdout.toString()) : undefined);
+  }
+  return helps.get(name);
+}
+
+/** What is wrong with the document `name`, one line each. */
+function wrong(name: string): string[] {
+  const text = readFileSync(join(ROOT, name), "utf8");
+  const found: string[] = [];
+  for (const [command, long, short] of text.matchAll(COMMAND)) {
+    if (!((long ?? short ?? "") in pkg.scripts)) found.push(`${name}: package.json has no script for "${command}"`);
+  }
+  for (const [, command = "", words = ""] of text.matchAll(HANDED_ON)) {
+    const help = helpOf(command);
+    for (const [option] of words.matchAll(/(?<!\S)--[a-z-]+/g)) {
+      if (help !== undefined && !new RegExp(`${option}(?![\\w-])`).test(help)) {
+        found.push(`${name}: npm run ${command} has no option ${option}`);
+      }
+    }
+  }
+  for (const [path] of text.matchAll(PATH)) {
+    if (!existsSync(join(ROOT, path))) found.push(`${name}: there is no ${path}`);
+  }
+  for (const [, path = ""] of text.matchAll(PICTURE)) {
+    if (!existsSync(join(ROOT, dirname(name), path))) found.push(`${name}: there is no picture ${path}`);
+  }
+  const words = text.split(/\s+/).filter(Boolean).length;
+  if (name === "README.md" && words > README_WORDS) {
+    found.push(`${name}: ${words} words, at most ${README_WORDS}`);
+  }
+  return found;
+}
+
+try {
+  const names = DOCUMENTS.flatMap((pattern) => {
+    const matching = [...new Glob(pattern).scanSync({ cwd: ROOT })].sort();
+    return matching.length > 0 ? matching : [pattern];
+  });
+  const found = names.flatMap((name) => (existsSync(join(ROOT, name)) ? wrong(name) : [`there is no ${name}`]));
+  if (found.length > 0) throw new InputError(found.join("; "));
+} catch (error) {
+  fail(error);
+}

@@ -1,9 +1,9 @@
-/** `npm run bench`: ours beside an empty Bun program, C pauses and their like, in turns in one run; a table, dist/bench.json and dist/bench.svg. */
+/** `npm run bench`: ours beside an empty Bun program, C pauses and their like, in turns in one run; a table, dist/bench.json and charts. */
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { cpus, release } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { version } from "../package.json";
-import { chart } from "./bench/chart.ts";
+import { ALL_THEMES, chart } from "./bench/chart.ts";
 import { type Extent, measureAll } from "./bench/figures.ts";
 import { floor } from "./bench/floor.ts";
 import { measureGuarded, type Values, worse } from "./bench/guard.ts";
@@ -38,7 +38,7 @@ function whole(name: string, text: string | undefined, otherwise: number): numbe
   return Number(text);
 }
 
-/** Measures all, shows the table and writes dist/bench.json and dist/bench.svg. */
+/** Measures all, shows the table and writes dist/bench.json, dist/bench-light.svg and dist/bench-dark.svg. */
 async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
   const { present, notes } = company();
   const programs = [ours, floor, ...present];
@@ -71,7 +71,7 @@ async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
     figures: figures.map((figure) => ({ ...figure, ratio: ratio(figure, ours.name, YARDSTICK) })),
   };
   await put(join(ROOT, "dist", "bench.json"), `${JSON.stringify(json, null, 2)}\n`);
-  await put(join(ROOT, "dist", "bench.svg"), chart(figures, names));
+  for (const theme of ALL_THEMES) await put(join(ROOT, "dist", `bench-${theme}.svg`), chart(figures, names, theme));
 }
 
 /** Where the guard's record is. */

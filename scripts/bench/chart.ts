@@ -12,11 +12,23 @@ const PANELS: readonly { figure: string; title: string; factor: number }[] = [
   { figure: "orphans reaped", title: "orphans reaped in 1 ms", factor: 1 / 1000 },
 ];
 
-const [COLUMNS, WIDTH, HEIGHT, LABELS, HEADING] = [3, 300, 190, 90, 36];
-const [OURS, OTHERS] = ["#3178c6", "#9aa5b1"];
+const [COLUMNS, WIDTH, HEIGHT, LABELS, HEADING] = [3, 300, 190, 120, 36];
+
+/** The colours of a page: its ground, its text, and the bars of ours and of all others. */
+const THEMES = {
+  light: { ground: "#ffffff", text: "#1f2328", ours: "#3178c6", others: "#9aa5b1" },
+  dark: { ground: "#0d1117", text: "#e6edf3", ours: "#4f9cf0", others: "#6e7681" },
+} as const;
+
+/** What a page is like that the chart is for. */
+export type Theme = keyof typeof THEMES;
+
+/** All themes. */
+export const ALL_THEMES = Object.keys(THEMES) as Theme[];
 
 /** Draws the SVG: medians as bars, ours in colour. Figures that were not measured have no panel. */
-export function chart(figures: readonly Figure[], programs: readonly string[]): string {
+export function chart(figures: readonly Figure[], programs: readonly string[], theme: Theme): string {
+  const { ground, text, ours, others } = THEMES[theme];
   const panels = PANELS.flatMap(({ figure: name, ...panel }) => {
     const found = figures.findLast((figure) => figure.name.startsWith(name));
     return found ? [{ ...panel, values: found.values }] : [];
@@ -25,12 +37,13 @@ export function chart(figures: readonly Figure[], programs: readonly string[]): 
   const top = (index: number) => Math.floor(index / COLUMNS) * HEIGHT;
   const option: EChartsOption = {
     animation: false,
-    backgroundColor: "#ffffff", // Readable on a dark page too.
+    backgroundColor: ground,
+    textStyle: { color: text },
     title: panels.map(({ title }, index) => ({
       text: title,
       left: left(index) + 8,
       top: top(index) + 6,
-      textStyle: { fontSize: 13, fontWeight: "bold" },
+      textStyle: { fontSize: 13, fontWeight: "bold", color: text },
     })),
     grid: panels.map((_, index) => ({
       left: left(index) + LABELS,
@@ -45,16 +58,17 @@ export function chart(figures: readonly Figure[], programs: readonly string[]): 
       inverse: true,
       data: [...programs],
       axisTick: { show: false },
+      axisLabel: { color: text },
     })),
     series: panels.map(({ values, factor }, index) => ({
       type: "bar",
       xAxisIndex: index,
       yAxisIndex: index,
-      label: { show: true, position: "right" },
+      label: { show: true, position: "right", color: text },
       data: programs.map((program, at) => {
         const median = values[program]?.median;
         const value = median === undefined ? "-" : Number((median * factor).toPrecision(3));
-        return { value, itemStyle: { color: at === 0 ? OURS : OTHERS } };
+        return { value, itemStyle: { color: at === 0 ? ours : others } };
       }),
     })),
   };

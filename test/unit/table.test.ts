@@ -1,6 +1,6 @@
 /** What the bench shows: values summed up, measured in turns, as a Markdown table and as a chart. */
 import { expect, test } from "bun:test";
-import { chart } from "../../scripts/bench/chart.ts";
+import { ALL_THEMES, chart } from "../../scripts/bench/chart.ts";
 import { interleaved, summary } from "../../scripts/bench/statistics.ts";
 import { ratio, table } from "../../scripts/bench/table.ts";
 
@@ -42,10 +42,13 @@ test("the table is Markdown, with an empty cell for what was not measured", () =
   expect(figures.map((figure) => ratio(figure, "ours", "theirs"))).toEqual([4, undefined]);
 });
 
-test("the chart is an SVG with a panel for each figure that was measured, programs and medians", () => {
-  const svg = chart(figures, programs);
-  expect(svg).toMatch(/^<svg .*<\/svg>\s*$/s);
-  const texts = Array.from(svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g), ([, text]) => text);
-  for (const text of ["ready, ms", "RSS, KiB", "ours", "theirs", "6", "1.5", "1760"]) expect(texts).toContain(text);
-  expect(texts).not.toContain("-v, ms");
-});
+test.each(ALL_THEMES)(
+  "the %s chart is an SVG with a panel for each figure that was measured, programs and medians",
+  (theme) => {
+    const svg = chart(figures, programs, theme);
+    expect(svg).toMatch(/^<svg .*<\/svg>\s*$/s);
+    const texts = Array.from(svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g), ([, text]) => text);
+    for (const text of ["ready, ms", "RSS, KiB", "ours", "theirs", "6", "1.5", "1760"]) expect(texts).toContain(text);
+    expect(texts).not.toContain("-v, ms");
+  },
+);

@@ -7,7 +7,7 @@ import { Elf } from "../../scripts/build/elf.ts";
 import { hostPlatform } from "../../scripts/build/platforms.ts";
 import { LIBC6 } from "../../scripts/image/debian.ts";
 import { parseReference } from "../../scripts/image/name.ts";
-import { copyProject, image, type Outcome } from "../support/project.ts";
+import { freshProject, image, type Outcome, POOL } from "../support/project.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -78,37 +78,26 @@ describe("bad input is one line, and nothing is written", () => {
 describe("a Debian mirror", () => {
   const { architecture, name: platform } = hostPlatform();
   const name = `libc6_${LIBC6.version}_${architecture}.deb`;
-  const pool = join("pool", "main", "g", "glibc");
   const args = (output: string, mirror: string) => [
     ...["--output", join(output, "a.tar"), "--platform", platform, "--debian-mirror", `file://${mirror}`],
   ];
 
-  /** A copy of the project that has nothing downloaded, and an empty folder for its output. */
-  async function fresh(): Promise<{ root: string; where: string; mirror: string }> {
-    const base = await mkdtemp(join(folder, "mirror-"));
-    const [root, where, mirror] = [join(base, "project"), join(base, "out"), join(base, "debian")];
-    await copyProject(root, { downloads: false });
-    await mkdir(where);
-    await mkdir(join(mirror, pool), { recursive: true });
-    return { root, where, mirror };
-  }
-
   test("without the pinned version is named", async () => {
-    const { root, where, mirror } = await fresh();
+    const { root, where, mirror } = await freshProject(folder);
     const outcome = await image(args(where, mirror), { SOURCE_DATE_EPOCH: "1" }, root);
-    await expectRefusal(outcome, new RegExp(`cannot fetch libc6 .*${mirror}/${pool}`), where, []);
+    await expectRefusal(outcome, new RegExp(`cannot fetch libc6 .*${mirror}/${POOL}`), where, []);
   });
 
   test("with another file under that name is refused", async () => {
-    const { root, where, mirror } = await fresh();
-    await Bun.write(join(mirror, pool, name), "not the package");
+    const { root, where, mirror } = await freshProject(folder);
+    await Bun.write(join(mirror, POOL, name), "not the package");
     const outcome = await image(args(where, mirror), { SOURCE_DATE_EPOCH: "1" }, root);
     await expectRefusal(outcome, /libc6 for a(md|rm)64: SHA-256 is \w{64}, the project pins \w{64}/, where, []);
     expect(await readdir(join(root, "node_modules", ".cache", "pause-ts"))).toEqual([]);
   });
 
   test("is not asked if it is not known from when the image is", async () => {
-    const { root, where, mirror } = await fresh();
+    const { root, where, mirror } = await freshProject(folder);
     await expectRefusal(
       await image(args(where, mirror), { SOURCE_DATE_EPOCH: "" }, root),
       /set SOURCE_DATE_EPOCH/,

@@ -1,21 +1,12 @@
 /** The scripts a newcomer runs: what they show, and one clear line when something is wrong. */
 import { expect, test } from "bun:test";
-import { join } from "node:path";
-import { ROOT } from "../../scripts/command/project.ts";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
-import { NAMESPACE } from "../support/subject.ts";
+import { runScript } from "../support/project.ts";
+import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
 
-/** Runs a script with Bun in a pipe, as `npm run` does. */
-function run(script: string, args: readonly string[] = [], env: Record<string, string | undefined> = process.env) {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, join(ROOT, "scripts", script), ...args], {
-    env,
-  });
-  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
-}
-
-test.skipIf(!NAMESPACE)(`start shows every step${NAMESPACE ? "" : ` (skipped: ${NO_PID_NAMESPACE})`}`, () => {
-  const { exitCode, stdout, stderr } = run("start.ts");
-  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+testIf(NEEDS_PID_ONE, "start shows every step", async () => {
+  const { status, stdout, stderr } = await runScript("start.ts");
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const fact of [
     /NSpid \d+ 1 /,
     /SigBlk 0{16}, SigCgt 0{11}14002/,
@@ -27,9 +18,9 @@ test.skipIf(!NAMESPACE)(`start shows every step${NAMESPACE ? "" : ` (skipped: ${
   }
 });
 
-test("start goes on with an ordinary process where no PID namespace can be made, and says what it takes", () => {
-  const { exitCode, stdout, stderr } = run("start.ts", [], { PATH: "/nonexistent" });
-  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+test("start goes on with an ordinary process where no PID namespace can be made, and says what it takes", async () => {
+  const { status, stdout, stderr } = await runScript("start.ts", [], { PATH: "/nonexistent" });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const fact of [
     /ordinary process +Pid \d+, 1 thread/,
     /State S \(sleeping\), SigBlk 0{16}, SigCgt 0{11}14002/,
@@ -56,8 +47,8 @@ test.each([
   ["bench.ts", ["--rounds", "many"], /^error: --rounds many: .*\n$/],
   ["bench.ts", ["--rest", "0"], /^error: --rest 0: .*\n$/],
   ["bench.ts", ["--orphans", "1.5"], /^error: --orphans 1.5: .*\n$/],
-])("%s %p is refused in one line", (script, args, line) => {
-  const { exitCode, stdout, stderr } = run(script, args);
-  expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+])("%s %p is refused in one line", async (script, args, line) => {
+  const { status, stdout, stderr } = await runScript(script, args);
+  expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
   expect(stderr).toMatch(line);
 });

@@ -1,6 +1,6 @@
 /**
  * An attacker in the pod: tries to get into PID 1 and prints, as JSON, which attempts succeeded. Run as
- * `bun attack.ts` inside the pod's PID namespace, see sealed-outside.test.ts.
+ * `bun attack.ts` inside the pod's PID namespace, see test/system/outside.test.ts.
  */
 import { dlopen, ptr, read } from "bun:ffi";
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";

@@ -1,5 +1,5 @@
 /** Runs the project's scripts, in place or in a copy of the project, for the tests. */
-import { cp, mkdir, readdir, symlink } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
 
@@ -10,21 +10,37 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs `scripts/image.ts` of the project in `root` with `args` and these environment variables besides. */
-export async function image(
-  args: readonly string[],
+/**
+ * Runs `script` of the project in `root` with Bun in a pipe, as `npm run` does, with these environment variables besides.
+ *
+ * @param wrapper a command that the one to run is appended to
+ */
+export async function runScript(
+  script: string,
+  args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
   root = ROOT,
   wrapper: readonly string[] = [],
 ): Promise<Outcome> {
-  const child = Bun.spawn([...wrapper, process.execPath, join(root, "scripts", "image.ts"), ...args], {
+  const child = Bun.spawn([...wrapper, process.execPath, join(root, "scripts", script), ...args], {
     cwd: root,
     env: { ...process.env, ...env },
+    stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
   });
   const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { status, stdout, stderr };
+}
+
+/** Runs `scripts/image.ts`: see `runScript`. */
+export function image(
+  args: readonly string[],
+  env?: Readonly<Record<string, string>>,
+  root?: string,
+  wrapper?: readonly string[],
+): Promise<Outcome> {
+  return runScript("image.ts", args, env, root, wrapper);
 }
 
 /** Copies what the image is built from to the new folder `path`, with the packages that are installed here, and with or without the downloads that are kept. */
@@ -37,4 +53,17 @@ export async function copyProject(path: string, { downloads }: { readonly downlo
     if (downloads || name !== ".cache")
       await symlink(join(ROOT, "node_modules", name), join(path, "node_modules", name));
   }
+}
+
+/** Where a Debian mirror keeps libc6. */
+export const POOL = join("pool", "main", "g", "glibc");
+
+/** Makes, below `folder`, a copy of the project that has nothing downloaded, an empty folder for its output and an empty Debian mirror. */
+export async function freshProject(folder: string): Promise<{ root: string; where: string; mirror: string }> {
+  const base = await mkdtemp(join(folder, "mirror-"));
+  const [root, where, mirror] = [join(base, "project"), join(base, "out"), join(base, "debian")];
+  await copyProject(root, { downloads: false });
+  await mkdir(where);
+  await mkdir(join(mirror, POOL), { recursive: true });
+  return { root, where, mirror };
 }

@@ -1,7 +1,7 @@
 /** What wakes a pause that nobody asks for anything: nothing. */
 import { expect } from "bun:test";
 import { readdirSync } from "node:fs";
-import { status } from "../../scripts/linux/proc.ts";
+import { status, until } from "../../scripts/linux/proc.ts";
 import { NAMESPACE, OURS, startReady } from "./subject.ts";
 
 /** Context switches of every thread, by its ID. */
@@ -19,11 +19,16 @@ export async function expectUndisturbed(seconds: number): Promise<void> {
   const all = NAMESPACE ? [true, false] : [false];
   const subjects = await Promise.all(all.map((pidOne) => startReady({ program: OURS }, { pidOne })));
   try {
-    await Bun.sleep(1000);
-    const before = subjects.map(({ pid }) => switches(pid));
+    const now = () => subjects.map(({ pid }) => switches(pid));
+    // On a busy machine it may take its time to fall asleep.
+    const before = await until("a second of rest", async () => {
+      const counts = now();
+      await Bun.sleep(1000);
+      return Bun.deepEquals(counts, now()) && counts;
+    });
     for (const threads of before) expect(Object.keys(threads)).toHaveLength(1);
     await Bun.sleep(seconds * 1000);
-    expect(subjects.map(({ pid }) => switches(pid))).toEqual(before);
+    expect(now()).toEqual(before);
   } finally {
     for (const subject of subjects) await subject.kill();
   }

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
 import { pidNamespace } from "../../scripts/linux/namespace.ts";
-import { childrenOf, isReady, mask, status, until } from "../../scripts/linux/proc.ts";
+import { childrenOf, isReady, status, until } from "../../scripts/linux/proc.ts";
 import type { Launch } from "./launch.ts";
 
 /** Our executable. */
@@ -110,10 +110,14 @@ export async function whileRunning(
  * asleep as before, `T` for stopped, `gone` for dead.
  */
 export async function settled(subject: Subject): Promise<"S" | "T" | "gone"> {
+  const pending = (mask: string | undefined) => BigInt(`0x${mask || "0"}`) !== 0n;
   return until("the signal to take effect", () => {
-    const state = status(subject.pid)?.["State"]?.[0];
-    if (state === undefined || state === "Z" || state === "X") return "gone";
-    const pending = mask(subject.pid, "SigPnd") | mask(subject.pid, "ShdPnd");
-    return pending === 0n && (state === "S" || state === "T") ? state : undefined;
+    // All of one reading: what is looked up later is of a later moment.
+    const now = status(subject.pid);
+    const state = now?.["State"]?.[0];
+    if (now === undefined || state === undefined || state === "Z" || state === "X") return "gone";
+    // It may sleep while its core is written.
+    const busy = now["CoreDumping"] === "1" || pending(now["SigPnd"]) || pending(now["ShdPnd"]);
+    return !busy && (state === "S" || state === "T") ? state : undefined;
   });
 }

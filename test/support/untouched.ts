@@ -7,7 +7,7 @@ import { dlopen } from "bun:ffi";
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { childrenOf } from "../../scripts/linux/proc.ts";
+import { childrenOf, until } from "../../scripts/linux/proc.ts";
 
 /** prctl(2), timerfd_create(2) and poll(2): linux/prctl.h, bits/timerfd.h, bits/poll.h. */
 const [PR_SET_CHILD_SUBREAPER, CLOCK_REALTIME, TFD_NONBLOCK, ABSTIME_AND_CANCEL_ON_SET, POLLIN] = [36, 0, 2048, 3, 1];
@@ -92,14 +92,15 @@ const child = Bun.spawn(command, {
   stdio: ["ignore", "inherit", "inherit"],
 });
 const status = await child.exited;
-await Bun.sleep(1000);
+/** What the command has left running. */
+const left = () => childrenOf(process.pid).filter(({ state }) => state !== "Z");
+// Who has been killed may take a moment to end.
+await until("all processes to end", () => left().length === 0, 30).catch(() => undefined);
 const after = snapshot();
 const differences = [
   ...Object.keys(before).filter((what) => !Bun.deepEquals(before[what], after[what])),
   ...(clockWasSet() ? ["the clock is set"] : []),
-  ...childrenOf(process.pid)
-    .filter(({ state }) => state !== "Z")
-    .map(({ pid }) => `a process is left: ${textOf(`/proc/${pid}/cmdline`).replaceAll("\0", " ")}`),
+  ...left().map(({ pid }) => `a process is left: ${textOf(`/proc/${pid}/cmdline`).replaceAll("\0", " ")}`),
   ...[TMPDIR, HOME].flatMap((path) => readdirSync(path).map((name) => `left behind: ${join(path, name)}`)),
 ];
 rmSync(folder, { recursive: true });

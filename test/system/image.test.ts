@@ -1,6 +1,6 @@
 /** The image as `npm run image` writes it: read back, measured against its limits, and refused on bad input. */
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../package.json";
@@ -11,7 +11,7 @@ import { LIBC6, libc6 } from "../../scripts/image/debian.ts";
 import { licenceTexts } from "../../scripts/image/licences.ts";
 import { librariesOf } from "../../scripts/image/rootfs.ts";
 import { ArchiveReader, type Descriptor, type Index, type Manifest, type ReadImage } from "../support/image-reader.ts";
-import { copyProject, image, type Outcome } from "../support/project.ts";
+import { freshProject, image, type Outcome, POOL } from "../support/project.ts";
 import { testIf } from "../support/skip.ts";
 
 /** Limits: files of an image, and its layers compressed with gzip, in bytes. */
@@ -251,11 +251,8 @@ async function pauseOf(architecture: string): Promise<Uint8Array> {
 test("a Debian mirror with the package serves a build", async () => {
   const [platform = undefined as never] = PLATFORMS;
   const name = `libc6_${LIBC6.version}_${platform.architecture}.deb`;
-  const base = await mkdtemp(join(folder, "mirror-"));
-  const [root, where, mirror] = [join(base, "project"), join(base, "out"), join(base, "debian")];
-  await copyProject(root, { downloads: false });
-  await mkdir(where);
-  await Bun.write(join(mirror, "pool", "main", "g", "glibc", name), Bun.file(join(CACHE, name)));
+  const { root, where, mirror } = await freshProject(folder);
+  await Bun.write(join(mirror, POOL, name), Bun.file(join(CACHE, name)));
   const target = [
     "--rootfs",
     join(where, "rootfs"),

@@ -3,24 +3,17 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ROOT } from "../../scripts/command/project.ts";
 import { moveClock, withClockMoved } from "../../scripts/soak/clock.ts";
 import { DISTURBANCES } from "../../scripts/soak/disturbances.ts";
 import { soak } from "../../scripts/soak/run.ts";
 import { ALLOWED } from "../../scripts/soak/trace.ts";
+import { runScript } from "../support/project.ts";
 import { NEEDS_PID_ONE, NEEDS_TRACING, testIf } from "../support/skip.ts";
 
-const SCRIPT = join(ROOT, "scripts", "soak.ts");
-
-/** Runs the script in a pipe. */
-function run(...args: readonly string[]) {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, SCRIPT, ...args]);
-  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
-}
-
-testIf(NEEDS_PID_ONE, "some seconds of everything leave nothing behind", () => {
-  const { exitCode, stdout, stderr } = run("--minutes", "0.15", "--seed", "1", "--orphans", "3000");
-  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+testIf(NEEDS_PID_ONE, "some seconds of everything leave nothing behind", async () => {
+  const args = ["--minutes", "0.15", "--seed", "1", "--orphans", "3000"];
+  const { status, stdout, stderr } = await runScript("soak.ts", args);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   expect(stdout).toStartWith("seed 1\n");
   for (const { name } of DISTURBANCES) expect(stdout).toMatch(new RegExp(`^${name} +(\\d+ times|never: .+)$`, "m"));
   expect(Number(stdout.match(/(\d+) orphans/)?.[1])).toBeGreaterThanOrEqual(3000);
@@ -28,9 +21,10 @@ testIf(NEEDS_PID_ONE, "some seconds of everything leave nothing behind", () => {
 });
 
 const traced = "traced through all of it and a rest it makes no call but those its lock leaves";
-testIf(NEEDS_TRACING, traced, () => {
-  const { exitCode, stdout, stderr } = run("--minutes", "0.15", "--rest", "0.05", "--orphans", "3000", "--trace");
-  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+testIf(NEEDS_TRACING, traced, async () => {
+  const args = ["--minutes", "0.15", "--rest", "0.05", "--orphans", "3000", "--trace"];
+  const { status, stdout, stderr } = await runScript("soak.ts", args);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   const calls = stdout.match(/^traced from its lock to its end, nothing refused: (.+)$/m)?.[1] ?? "";
   const names = calls.split(", ").map((call) => call.replace(/ \d+$/, ""));
   expect(names.toSorted()).toEqual([...ALLOWED].sort());

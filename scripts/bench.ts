@@ -4,6 +4,7 @@ import { cpus, release } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { version } from "../package.json";
 import { ALL_THEMES, chart } from "./bench/chart.ts";
+import { coldObstacle, NO_LOOP_DEVICE } from "./bench/cold.ts";
 import { type Extent, measureAll } from "./bench/figures.ts";
 import { floor } from "./bench/floor.ts";
 import { measureGuarded, type Values, worse } from "./bench/guard.ts";
@@ -21,8 +22,8 @@ import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
 
 /** How much is measured without options, and with --quick. */
-const FULL = { rounds: 200, rest: 60, orphans: 100_000, instances: [1, 10, 110] };
-const QUICK = { rounds: 50, rest: 5, orphans: 10_000, instances: [1, 10] };
+const FULL = { rounds: 200, cold: 20, rest: 60, orphans: 100_000, instances: [1, 10, 110] };
+const QUICK = { rounds: 50, cold: 3, rest: 5, orphans: 10_000, instances: [1, 10] };
 
 /** Writes `text` to `path` by way of a temporary name. */
 async function put(path: string, text: string): Promise<void> {
@@ -56,6 +57,9 @@ async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
     (await Bun.file(image).exists()) ? image : undefined,
   );
   progress("");
+  if (!figures.some(({ name }) => name.startsWith("cold"))) {
+    notes.push(`Cold starts are left out: ${coldObstacle() ?? NO_LOOP_DEVICE}.`);
+  }
   if (!figures.some(({ name }) => name.startsWith("instructions"))) notes.push(NO_INSTRUCTIONS);
 
   const machine = `${cpus().length} processors (${cpus()[0]?.model}), Linux ${release()}`;
@@ -130,6 +134,7 @@ await command("bench", "Measure pause-ts beside an empty Bun program and C pause
   const usual = args.quick ? QUICK : FULL;
   const extent = {
     rounds: whole("rounds", args.rounds, usual.rounds),
+    cold: usual.cold,
     rest: whole("rest", args.rest, usual.rest),
     orphans: whole("orphans", args.orphans, usual.orphans),
     instances: usual.instances,

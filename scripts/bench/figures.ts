@@ -1,6 +1,7 @@
 /** Everything that the bench measures, figure by figure. */
 import { stat } from "node:fs/promises";
 import { progress } from "../command/report.ts";
+import { type Cold, type ColdStarts, coldStarts, READ_AHEAD } from "./cold.ts";
 import { instructions } from "./instructions.ts";
 import type { Program } from "./programs.ts";
 import { type Crowd, crowds, rest, type Weight } from "./rest.ts";
@@ -12,6 +13,8 @@ import { BURST, type Storm, storms } from "./storm.ts";
 export interface Extent {
   /** Starts of each kind and program. */
   readonly rounds: number;
+  /** Cold starts of each kind, program and read-ahead. */
+  readonly cold: number;
   /** Seconds at rest. */
   readonly rest: number;
   /** Orphans for each program, in all. */
@@ -69,6 +72,26 @@ async function startFigures(programs: readonly Program[], rounds: number): Promi
     ready("processor time to ready, ms", "cpu"),
     ready("page faults to ready", "faults"),
   ];
+}
+
+/** Cold starts; no figure where there can be none. */
+async function coldFigures(programs: readonly Program[], rounds: number): Promise<Figure[]> {
+  const visible = programs.filter(({ ready }) => ready);
+  progress(`cold: ${rounds} starts of each kind`);
+  const results = await coldStarts(visible, rounds);
+  if (!results) return [];
+  return READ_AHEAD.flatMap((kib) => {
+    const cold = (name: string, kind: keyof ColdStarts, key: keyof Cold) =>
+      figure(`cold, read-ahead of ${kib} KiB: ${name}`, visible, results[kib] ?? [], (starts) =>
+        starts[kind].map((start) => start[key]),
+      );
+    return [
+      cold("`-v`, ms", "version", "time"),
+      cold("read for `-v`, KiB", "version", "read"),
+      cold("ready, ms", "ready", "time"),
+      cold("read to ready, KiB", "ready", "read"),
+    ];
+  });
 }
 
 /** Starts of each program under perf. */
@@ -172,6 +195,7 @@ export async function measureAll(
   const resting = programs.filter(({ ready }) => ready !== "ended");
   return [
     ...(await startFigures(programs, extent.rounds)),
+    ...(await coldFigures(programs, extent.cold)),
     ...(await instructionFigures(programs)),
     ...(await weightFigures(resting, extent.instances)),
     ...(await restFigures(resting, extent.rest)),

@@ -1,6 +1,7 @@
 /** The plan of a soak: what happens next, drawn from a seed. */
 import { createHash } from "node:crypto";
 import { childrenOf, until } from "../linux/proc.ts";
+import { HARMLESS, HARMLESS_INSIDE, SIGCONT, SIGKILL, SIGSTOP } from "../linux/signals.ts";
 import { moveClock, withClockMoved } from "./clock.ts";
 import type { Pod } from "./pod.ts";
 
@@ -23,10 +24,6 @@ export interface Disturbance {
   /** Does it; all randomness comes from `draw`. Returns the number of orphans made. */
   disturb(pod: Pod, draw: Draw): Promise<number>;
 }
-
-/** SIGINT and SIGTERM end PID 1; 32 and 33 belong to glibc. All others must not, KILL and STOP only from inside. */
-const HARMLESS = Array.from({ length: 64 }, (_, index) => index + 1).filter((n) => ![2, 15, 32, 33].includes(n));
-const [SIGKILL, SIGCONT, SIGSTOP] = [9, 18, 19];
 
 /** The same items in a drawn order. */
 function shuffled<T>(items: readonly T[], draw: Draw): T[] {
@@ -69,7 +66,7 @@ export const DISTURBANCES: readonly Disturbance[] = [
     name: "signals from inside",
     weight: 3,
     async disturb(pod, draw) {
-      const signals = shuffled(HARMLESS, draw).filter((n) => n !== SIGSTOP || !pod.traced);
+      const signals = shuffled(HARMLESS_INSIDE, draw).filter((n) => n !== SIGSTOP || !pod.traced);
       await pod.inside('for n; do kill -"$n" 1; done', ...signals.map(String));
       return 0;
     },
@@ -78,7 +75,7 @@ export const DISTURBANCES: readonly Disturbance[] = [
     name: "signals from outside",
     weight: 3,
     async disturb(pod, draw) {
-      for (const n of shuffled(HARMLESS, draw)) if (n !== SIGKILL && n !== SIGSTOP) process.kill(pod.pid, n);
+      for (const n of shuffled(HARMLESS, draw)) process.kill(pod.pid, n);
       return 0;
     },
   },

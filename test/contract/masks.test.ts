@@ -1,13 +1,11 @@
 /** Signals inherited as blocked, none, each alone and all, pending and not: the same becomes of them as with the C reference. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { NO_CALL } from "../support/calls.ts";
 import { sameAsReference } from "../support/compare.ts";
 import type { Masked } from "../support/masks.ts";
 import { referenceAnswer } from "../support/record.ts";
 import { OURS, start } from "../support/subject.ts";
-
-/** A system call that there is not: a filter that refuses it refuses nothing. */
-const NO_CALL = 100_000;
 
 /** Runs all cases with `program`, under a seccomp filter or not. */
 async function observe(program: string, filtered: boolean): Promise<Readonly<Record<string, Masked>>> {
@@ -35,7 +33,7 @@ for (const filtered of [false, true]) {
       );
       expect({ [name]: ours }).toEqual({ [name]: reference });
     }
-  }, 300_000);
+  });
 }
 
 const blocked = [1, 10, 30, 31, 34, 64];

@@ -1,16 +1,10 @@
 /** What a runtime or a shell may hand down besides arguments: the same as the C reference in each case. */
 import { describe, expect } from "bun:test";
+import { SIGCHLD, SIGINT, SIGTERM } from "../../scripts/linux/signals.ts";
+import { RT_SIGACTION, WAITS } from "../support/calls.ts";
 import { type Case, type Observation, sameAsReference } from "../support/compare.ts";
 import { RLIMIT_AS, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK } from "../support/limits.ts";
-
-/** A user without an entry in any passwd file: the image's own. */
-const NOBODY_KNOWN = 65535;
-
-/** System call numbers of `sigaction`, and of all that a wait can be: asm/unistd.h. */
-const CALLS =
-  process.arch === "arm64"
-    ? { rt_sigaction: 134, waits: [133, 73] } // rt_sigsuspend, ppoll
-    : { rt_sigaction: 13, waits: [130, 34] }; // rt_sigsuspend, pause
+import { IMAGE_USER } from "../support/subject.ts";
 
 const waits = (ours: Observation) => expect(ours).toMatchObject({ ready: true, exit: 0, signal: null });
 
@@ -60,7 +54,7 @@ describe("file systems", () => {
 });
 
 describe("the user and the environment", () => {
-  sameWaiting(`uid ${NOBODY_KNOWN} without a passwd entry`, { user: NOBODY_KNOWN, root: true });
+  sameWaiting(`uid ${IMAGE_USER} without a passwd entry`, { user: IMAGE_USER, root: true });
   sameWaiting("no environment at all", { env: {} });
   sameWaiting("another argv[0]", { name: "/pause" });
 });
@@ -68,7 +62,7 @@ describe("the user and the environment", () => {
 describe("limits", () => {
   sameWaiting("16 open files", { limits: [[RLIMIT_NOFILE, 16]] });
   sameWaiting("6 open files", { limits: [[RLIMIT_NOFILE, 6]] });
-  sameWaiting("1 process", { limits: [[RLIMIT_NPROC, 1]], user: NOBODY_KNOWN, root: true });
+  sameWaiting("1 process", { limits: [[RLIMIT_NPROC, 1]], user: IMAGE_USER, root: true });
   sameWaiting("8 GiB of address space", { limits: [[RLIMIT_AS, 8 * 2 ** 30]] });
   sameWaiting("2.5 GiB of address space", { limits: [[RLIMIT_AS, 2.5 * 2 ** 30]] });
   sameWaiting("no core file", { limits: [[RLIMIT_CORE, 0]] });
@@ -77,16 +71,13 @@ describe("limits", () => {
 });
 
 describe("refused system calls", () => {
-  for (const [status, signal] of [2, 15, 17].entries()) {
-    sameAsReference(
-      "surroundings",
-      `sigaction of signal ${signal}`,
-      { refused: [[CALLS.rt_sigaction, signal]] },
-      (ours) => expect(ours).toMatchObject({ ready: false, exit: status + 1, stdout: "" }),
+  for (const [status, signal] of [SIGINT, SIGTERM, SIGCHLD].entries()) {
+    sameAsReference("surroundings", `sigaction of signal ${signal}`, { refused: [[RT_SIGACTION, signal]] }, (ours) =>
+      expect(ours).toMatchObject({ ready: false, exit: status + 1, stdout: "" }),
     );
   }
   const title = "the wait";
-  sameAsReference("surroundings", title, { refused: CALLS.waits.map((call) => [call] as const) }, (ours) => {
+  sameAsReference("surroundings", title, { refused: WAITS.map((call) => [call] as const) }, (ours) => {
     expect(ours).toMatchObject({ ready: false, exit: 42 });
     expect(ours.stderr).toEndWith("Error: infinite loop terminated\n");
   });

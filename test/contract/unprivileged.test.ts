@@ -2,86 +2,56 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { childrenOf, isReady, until } from "../../scripts/linux/proc.ts";
-import { OURS, type Subject, startReady } from "../support/subject.ts";
-
-/** prctl(2) and its option: asm/unistd.h, linux/prctl.h. */
-const [PRCTL, PR_SET_DUMPABLE] = [process.arch === "arm64" ? 167 : 157, 4];
+import { noneLeft } from "../support/burst.ts";
+import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
+import { OURS, startReady, whileRunning } from "../support/subject.ts";
 
 /** A process's children are closed off from the tests' pipes, which they would keep open. */
 const BACKGROUND = "</dev/null >/dev/null 2>&1 & :";
 
-async function whileRunning(starting: Promise<Subject>, body: (subject: Subject) => Promise<unknown>): Promise<void> {
-  const subject = await starting;
-  try {
-    await body(subject);
-  } finally {
-    await subject.kill();
-  }
-}
-
 describe("dumpable, because the kernel refuses to make it otherwise", () => {
   const launch = { program: OURS, refused: [[PRCTL, PR_SET_DUMPABLE]] as const };
 
-  test(
-    "it holds no descriptor open but the three it was given",
-    () =>
-      whileRunning(startReady(launch), async ({ pid }) => {
-        expect(readdirSync(`/proc/${pid}/fd`).sort()).toEqual(["0", "1", "2"]);
-      }),
-    90_000,
-  );
+  test("it holds no descriptor open but the three it was given", () =>
+    whileRunning(startReady(launch), async ({ pid }) => {
+      expect(readdirSync(`/proc/${pid}/fd`).sort()).toEqual(["0", "1", "2"]);
+    }));
 
   const unmapped = "no code is left but libc's, the loader's and the kernel's";
-  test(
-    unmapped,
-    () =>
-      whileRunning(startReady(launch), async ({ pid }) => {
-        // Address, permissions, offset, device, inode and name: proc(5).
-        const code = () => [...readFileSync(`/proc/${pid}/maps`, "utf8").matchAll(/^\S+ ..x.+? (\S*)$/gm)];
-        const left = /^(\[v\w+\]|.*\/(libc[.-]|ld-)[^/]*)$/;
-        // Seen asleep, it may have been so for a moment on the way.
-        await until("code to be unmapped", () => code().every(([, name = ""]) => left.test(name)), 60);
-        expect(code().length).toBeGreaterThan(0);
-      }),
-    90_000,
+  test(unmapped, () =>
+    whileRunning(startReady(launch), async ({ pid }) => {
+      // Address, permissions, offset, device, inode and name: proc(5).
+      const code = () => [...readFileSync(`/proc/${pid}/maps`, "utf8").matchAll(/^\S+ ..x.+? (\S*)$/gm)];
+      const left = /^(\[v\w+\]|.*\/(libc[.-]|ld-)[^/]*)$/;
+      // Seen asleep, it may have been so for a moment on the way.
+      await until("code to be unmapped", () => code().every(([, name = ""]) => left.test(name)));
+      expect(code().length).toBeGreaterThan(0);
+    }),
   );
 });
 
 describe("no privilege is needed to see that it reaps", () => {
-  const gone = (subject: Subject) => until("no child to be left", () => childrenOf(subject.pid).length === 0, 60);
+  test("a child that dies", () =>
+    whileRunning(startReady({ program: OURS }, { before: `sleep 1000 ${BACKGROUND}` }), async (subject) => {
+      const child = await until("the child", () => childrenOf(subject.pid)[0]);
+      process.kill(child.pid, "SIGKILL");
+      await noneLeft(subject);
+      await until("pause to sleep again", () => isReady(subject.pid));
+    }));
 
-  test(
-    "a child that dies",
-    () =>
-      whileRunning(startReady({ program: OURS }, { before: `sleep 1000 ${BACKGROUND}` }), async (subject) => {
-        const child = await until("the child", () => childrenOf(subject.pid)[0], 60);
-        process.kill(child.pid, "SIGKILL");
-        await gone(subject);
-        await until("pause to sleep again", () => isReady(subject.pid), 60);
-      }),
-    90_000,
-  );
+  test("an orphan that dies", () =>
+    whileRunning(
+      startReady({ program: OURS, subreaper: true }, { before: `sh -c 'sleep 1000 & wait' ${BACKGROUND}` }),
+      async (subject) => {
+        const parent = await until("the parent", () => childrenOf(subject.pid)[0]);
+        const orphan = await until("the orphan", () => childrenOf(parent.pid)[0]);
+        process.kill(parent.pid, "SIGKILL");
+        await until("the orphan to be adopted", () => childrenOf(subject.pid)[0]?.pid === orphan.pid);
+        process.kill(orphan.pid, "SIGKILL");
+        await noneLeft(subject);
+      },
+    ));
 
-  test(
-    "an orphan that dies",
-    () =>
-      whileRunning(
-        startReady({ program: OURS, subreaper: true }, { before: `sh -c 'sleep 1000 & wait' ${BACKGROUND}` }),
-        async (subject) => {
-          const parent = await until("the parent", () => childrenOf(subject.pid)[0], 60);
-          const orphan = await until("the orphan", () => childrenOf(parent.pid)[0], 60);
-          process.kill(parent.pid, "SIGKILL");
-          await until("the orphan to be adopted", () => childrenOf(subject.pid)[0]?.pid === orphan.pid, 60);
-          process.kill(orphan.pid, "SIGKILL");
-          await gone(subject);
-        },
-      ),
-    90_000,
-  );
-
-  test(
-    "an orphan that died before the start",
-    () => whileRunning(startReady({ program: OURS, subreaper: true, deadChild: true }), gone),
-    90_000,
-  );
+  test("an orphan that died before the start", () =>
+    whileRunning(startReady({ program: OURS, subreaper: true, deadChild: true }), noneLeft));
 });

@@ -2,17 +2,18 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { status } from "../../scripts/linux/proc.ts";
+import { SIGTERM } from "../../scripts/linux/signals.ts";
+import { ENDINGS, NOT_FIRST } from "../support/output.ts";
+import { IS_ROOT } from "../support/skip.ts";
 import { OURS, startReady } from "../support/subject.ts";
-
-/** Pause is not dumpable: what it has mapped is root's to see. */
-const ROOT = process.getuid?.() === 0;
 
 test("100 starts: each time one thread, and neither the heap nor the runtime's code is left", async () => {
   for (let round = 0; round < 100; round++) {
     const subject = await startReady({ program: OURS });
     const now = status(subject.pid);
-    const files = ROOT ? readFileSync(`/proc/${subject.pid}/maps`, "utf8") : undefined;
-    subject.send(15);
+    // Pause is not dumpable: what it has mapped is root's to see.
+    const files = IS_ROOT ? readFileSync(`/proc/${subject.pid}/maps`, "utf8") : undefined;
+    subject.send(SIGTERM);
     expect(await subject.ended()).toMatchObject({ exit: 0 });
     expect(now?.["Threads"]).toBe("1");
     expect(Number.parseInt(now?.["RssAnon"] ?? "", 10)).toBeLessThan(300);
@@ -25,18 +26,15 @@ test("100 starts: each time one thread, and neither the heap nor the runtime's c
 });
 
 describe("afterwards", () => {
-  for (const [signal, name] of [
-    [2, "Interrupt"],
-    [15, "Terminated"],
-  ] as const) {
-    test(`signal ${signal} still says ${name} and ends it with 0`, async () => {
+  for (const [signal, said] of ENDINGS) {
+    test(`signal ${signal} is still told and ends it with 0`, async () => {
       const subject = await startReady({ program: OURS });
       subject.send(signal);
       expect(await subject.ended()).toEqual({
         exit: 0,
         signal: null,
         stdout: "",
-        stderr: `Warning: pause should be the first process\nShutting down, got signal: ${name}\n`,
+        stderr: NOT_FIRST + said,
       });
     });
   }

@@ -4,14 +4,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "../../scripts/linux/proc.ts";
-import { OURS, start, startReady } from "../support/subject.ts";
-
-const SIGTERM = 15;
-const ROOT = process.getuid?.() === 0;
-/** The image's user. */
-const USER = 65535;
-/** prctl(2) and its options: asm/unistd.h, linux/prctl.h. */
-const [PRCTL, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS] = [process.arch === "arm64" ? 167 : 157, 4, 22, 38];
+import { SIGTERM } from "../../scripts/linux/signals.ts";
+import { PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PRCTL } from "../support/calls.ts";
+import { NOT_FIRST, TERMINATED } from "../support/output.ts";
+import { IS_ROOT } from "../support/skip.ts";
+import { IMAGE_USER, OURS, start, startReady, whileRunning } from "../support/subject.ts";
 
 /** One beyond the highest call number of Linux 6.18 (asm/unistd.h), with room for what comes. */
 const CALLS = 600;
@@ -19,18 +16,18 @@ const A_FEW = 20;
 
 test("at rest it has no new privileges, a filter, and is not dumpable", async () => {
   // Both as the same user, where a dumpable process hides nothing.
-  const [launch, as] = ROOT
-    ? [{ program: OURS, user: USER }, ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups"]]
+  const [launch, as] = IS_ROOT
+    ? [
+        { program: OURS, user: IMAGE_USER },
+        ["setpriv", `--reuid=${IMAGE_USER}`, `--regid=${IMAGE_USER}`, "--clear-groups"],
+      ]
     : [{ program: OURS }, []];
-  const subject = await startReady(launch);
-  try {
+  await whileRunning(startReady(launch), async (subject) => {
     expect(status(subject.pid)).toMatchObject({ NoNewPrivs: "1", Seccomp: "2" });
     const readlink = (pid: number | string) => Bun.spawnSync([...as, "readlink", `/proc/${pid}/exe`]).stdout.toString();
     expect(readlink("self")).not.toBe("");
     expect(readlink(subject.pid)).toBe("");
-  } finally {
-    await subject.kill();
-  }
+  });
 });
 
 test("from inside, every system call but those of the wait and the end is refused", async () => {
@@ -67,11 +64,7 @@ describe("where the kernel refuses a measure, it says so and runs on", () => {
       subject.send(SIGTERM);
       const { exit, stderr } = await subject.ended();
       expect(exit).toBe(0);
-      expect(stderr).toBe(
-        "Warning: pause should be the first process\n" +
-          `Warning: running unlocked: the kernel refused ${name}\n` +
-          "Shutting down, got signal: Terminated\n",
-      );
+      expect(stderr).toBe(`${NOT_FIRST}Warning: running unlocked: the kernel refused ${name}\n${TERMINATED}`);
     });
   }
 });

@@ -11,9 +11,11 @@ import { cut } from "../../scripts/build/cut.ts";
 import { Elf } from "../../scripts/build/elf.ts";
 import { hostPlatform, PLATFORMS } from "../../scripts/build/platforms.ts";
 import { seal } from "../../scripts/build/seal.ts";
-import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
+import { until } from "../../scripts/linux/proc.ts";
+import { SIGTERM } from "../../scripts/linux/signals.ts";
+import { forAll } from "../support/parallel.ts";
 import { OURS } from "../support/subject.ts";
-import { HOSTILE, LOADER, VARIABLES } from "../support/variables.ts";
+import { HOSTILE, VARIABLES } from "../support/variables.ts";
 
 /** How a start went. */
 interface Run {
@@ -36,7 +38,6 @@ interface Surroundings {
 type Mode = "-v" | "waiting";
 
 const STRACE = Bun.which("strace");
-const SIGTERM = 15;
 
 /** Hostile files; `marker` comes to exist when any of them is executed. */
 const folder = mkdtempSync(join(tmpdir(), "pause-sealed-"));
@@ -74,7 +75,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, "evil.js"), evil);
   mkdirSync(join(folder, "unsealed"));
   await bundle(hostPlatform(), unsealed);
-});
+}, 600_000);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /**
@@ -120,7 +121,7 @@ async function run(program: string, mode: Mode, it: Surroundings, traced: boolea
   const result = { exit: child.exitCode, signal: child.signalCode, stdout: await stdout, stderr };
   if (!trace) return { ...result, calls: undefined };
   // strace writes the end after the program has ended.
-  while (!/\+\+\+ (exited|killed)/.test(readFileSync(trace, "utf8"))) await Bun.sleep(1);
+  await until("strace's last word", () => /\+\+\+ (exited|killed)/.test(readFileSync(trace, "utf8")));
   const calls = normalised(readFileSync(trace, "utf8").replaceAll(/^\d+ +/gm, ""));
   rmSync(trace);
   return { ...result, calls };
@@ -154,15 +155,6 @@ async function changes(program: string, it: Surroundings, traced = false): Promi
   return changed;
 }
 
-/** Calls `task` for all items, three at a time. */
-async function forAll<T>(items: readonly T[], task: (item: T) => Promise<void>): Promise<void> {
-  const rest = items.values();
-  const worker = async () => {
-    for (const item of rest) await task(item);
-  };
-  await Promise.all([worker(), worker(), worker()]);
-}
-
 const hostile = (value: string) => value.replaceAll("FOLDER", folder);
 const untraced = STRACE ? "" : " (strace is not installed: system calls are not compared)";
 
@@ -170,7 +162,7 @@ describe(`no variable changes anything${untraced}`, () => {
   for (const [reader, names] of Object.entries(VARIABLES)) {
     test(`${reader}: ${names.length}`, async () => {
       const effects: Record<string, Mode[]> = {};
-      await forAll<string>(names, async (name) => {
+      await forAll<string>(names, 3, async (name) => {
         for (const [index, value] of HOSTILE.entries()) {
           // Tracing takes five times as long: for one value, another one for each name in turn.
           const traced = index === name.length % HOSTILE.length;
@@ -262,7 +254,7 @@ describe(`no argument changes anything but -v and --help${untraced}`, () => {
   ];
   test(`${lists.length} lists`, async () => {
     const effects: string[] = [];
-    await forAll(lists, async (args) => {
+    await forAll(lists, 3, async (args) => {
       if ((await changes(OURS, { args }, true)).length > 0) effects.push(args.join(" "));
     });
     expect(effects).toEqual([]);
@@ -348,19 +340,4 @@ describe("the seal", () => {
     bytes.write("/proc/self/environ", bytes.length - 64);
     expect(() => seal(bytes, platform)).toThrow("/proc/self/environ");
   });
-});
-
-describe("the loader's own variables do to it what they do to any dynamic program", () => {
-  const REFERENCE = compileReference();
-  for (const [name, value] of Object.entries(LOADER)) {
-    const title = `${name}=${value}`;
-    test.skipIf(!REFERENCE)(REFERENCE ? title : `${title} (skipped: ${NO_REFERENCE})`, async () => {
-      const env = { [name]: value };
-      const heeds = async (program: string) =>
-        !Bun.deepEquals(await run(program, "-v", { env }, false), await run(program, "-v", {}, false));
-      const heeded = await heeds(REFERENCE ?? "");
-      expect(await heeds(OURS)).toBe(heeded);
-      if (!heeded) expect(await changes(OURS, { env })).toEqual([]);
-    });
-  }
 });

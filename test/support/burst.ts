@@ -4,7 +4,8 @@ import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf, until } from "../../scripts/linux/proc.ts";
-import { NAMESPACE, OURS, type Subject, startReady } from "./subject.ts";
+import { SIGTERM } from "../../scripts/linux/signals.ts";
+import { NAMESPACE, OURS, type Subject, startReady, whileRunning } from "./subject.ts";
 
 /** Runs a shell script inside the subject's namespace; what it leaves running becomes the subject's. */
 export function inside(subject: Subject, script: string, stdin: number | "ignore" = "ignore") {
@@ -34,18 +35,15 @@ function gate() {
 const orphans = (count: number) => `exec 3<&0; i=0; while [ $i -lt ${count} ]; do (read -r _ <&3) & i=$((i+1)); done`;
 
 /** Has `count` orphans of a pause that is PID 1 die at once, and expects that none is left and that SIGTERM still ends it with 0. */
-export async function expectBurstReaped(count: number): Promise<void> {
-  const subject = await startReady({ program: OURS }, { pidOne: true });
-  const { readEnd, open, close } = gate();
-  try {
+export function expectBurstReaped(count: number): Promise<void> {
+  return whileRunning(startReady({ program: OURS }, { pidOne: true }), async (subject) => {
+    const { readEnd, open, close } = gate();
     await inside(subject, orphans(count), readEnd).exited;
     close();
     await until("the orphans", () => childrenOf(subject.pid).length === count);
     open();
     await noneLeft(subject);
-    subject.send(15);
+    subject.send(SIGTERM);
     expect((await subject.ended()).exit).toBe(0);
-  } finally {
-    await subject.kill();
-  }
+  });
 }

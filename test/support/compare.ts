@@ -1,11 +1,11 @@
 /** Runs one case with ours and with the C reference and expects the same of both. */
 import { expect } from "bun:test";
-import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { isReady, status, until } from "../../scripts/linux/proc.ts";
+import { SIGTERM } from "../../scripts/linux/signals.ts";
 import type { Launch } from "./launch.ts";
 import { mustRecord, referenceAnswer } from "./record.ts";
-import { testIf } from "./skip.ts";
-import { NAMESPACE, OURS, type Outcome, start } from "./subject.ts";
+import { NEEDS_PID_ONE, NEEDS_ROOT, testIf } from "./skip.ts";
+import { OURS, type Outcome, start } from "./subject.ts";
 
 /** A case: everything of the launch but the program, and where it runs. */
 export interface Case extends Omit<Launch, "program"> {
@@ -18,8 +18,6 @@ export interface Case extends Omit<Launch, "program"> {
 export interface Observation extends Outcome {
   readonly ready: boolean;
 }
-
-const SIGTERM = 15;
 
 /** Starts `program`, waits until it sleeps or ends, sends SIGTERM if it sleeps, and tells what happened. */
 export async function observe(program: string, { pidOne = false, ...launch }: Case): Promise<Observation> {
@@ -34,9 +32,7 @@ export async function observe(program: string, { pidOne = false, ...launch }: Ca
 
 /** The reason a case cannot run on this machine, or undefined. */
 export function missingFor({ pidOne, root }: Case): string | undefined {
-  if (pidOne && !NAMESPACE) return NO_PID_NAMESPACE;
-  if (root && process.getuid?.() !== 0) return "needs root";
-  return undefined;
+  return (pidOne ? NEEDS_PID_ONE : undefined) ?? (root ? NEEDS_ROOT : undefined);
 }
 
 /**

@@ -221,27 +221,19 @@ function cases(platform: Platform): void {
     ],
   };
 
-  test.each(Object.entries(TAMPERED))(
-    "refuses %s, and changes nothing",
-    (_, [tamper, message]) => {
-      bytes.set(whole);
-      tamper(bytes);
-      before.set(bytes);
-      expect(() => reduceIcu(bytes)).toThrow(message);
-      expect(bytes.equals(before)).toBe(true);
-    },
-    60_000,
-  );
+  test.each(Object.entries(TAMPERED))("refuses %s, and changes nothing", (_, [tamper, message]) => {
+    bytes.set(whole);
+    tamper(bytes);
+    before.set(bytes);
+    expect(() => reduceIcu(bytes)).toThrow(message);
+    expect(bytes.equals(before)).toBe(true);
+  });
 
-  test.each(Object.entries(CUT))(
-    "refuses %s",
-    (_, [tamper, message]) => {
-      bytes.set(whole);
-      tamper(bytes);
-      expect(() => cut(bytes)).toThrow(message);
-    },
-    60_000,
-  );
+  test.each(Object.entries(CUT))("refuses %s", (_, [tamper, message]) => {
+    bytes.set(whole);
+    tamper(bytes);
+    expect(() => cut(bytes)).toThrow(message);
+  });
 
   test("refuses what is cut already, and what is no executable", () => {
     expect(() => cut(cut(Buffer.from(whole)))).toThrow("does not have one section .rodata");

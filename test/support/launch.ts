@@ -7,7 +7,7 @@ import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../../scripts/linux/proc.ts";
-import { block, disposition, raise } from "./signals.ts";
+import { block, disposition, IGNORED_BY_BUN, raise } from "./signals.ts";
 
 /** What the program finds when it starts. */
 export interface Launch {
@@ -147,8 +147,7 @@ function launch(spec: Launch): void {
     must(libc.setuid(spec.user), "setuid");
   }
   for (const [fd, how] of Object.entries(spec.descriptors ?? {})) spoil(Number(fd), how);
-  // The runtime that runs this file has ignored SIGPIPE and SIGXFSZ for itself.
-  for (const signal of [13, 25]) must(disposition(signal, SIG_DFL), "sigaction");
+  for (const signal of IGNORED_BY_BUN) must(disposition(signal, SIG_DFL), "sigaction");
   for (const signal of spec.ignored ?? []) must(disposition(signal, SIG_IGN), `ignore ${signal}`);
   block(spec.blocked ?? []);
   // To this thread, which is the one that stays: another, of the runtime's, would take it. Pending, it outlives execve(2).

@@ -9,13 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { wait } from "../../scripts/bench/spawn.ts";
 import { HANDLED_MASK, status } from "../../scripts/linux/proc.ts";
-import { type SignalSet, signalSet } from "./signals.ts";
+import { SETTABLE, SIGKILL, SIGTERM } from "../../scripts/linux/signals.ts";
+import { IGNORED_BY_BUN, signalSet } from "./signals.ts";
 
-/** 1 to 64 without KILL and STOP, which cannot be blocked, and 32 and 33, which glibc keeps for itself. */
-const SIGNALS = Array.from({ length: 64 }, (_, index) => index + 1).filter((n) => ![9, 19, 32, 33].includes(n));
-const [SIGTERM, SIGKILL] = [15, 9];
-/** What the runtime of this process ignores, and a program must not: SIGPIPE and SIGXFSZ. */
-const DEFAULT: SignalSet = signalSet(13, 25);
 /** spawn.h: signals to set to their default, and a mask; open(2): O_RDWR. */
 const [POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK, O_RDWR] = [4, 8, 2];
 
@@ -66,7 +62,7 @@ function spawn(program: string, blocked: readonly number[], pending: boolean, st
   const attributes = new Uint8Array(336);
   libc.posix_spawnattr_init(attributes);
   libc.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  libc.posix_spawnattr_setsigdefault(attributes, DEFAULT);
+  libc.posix_spawnattr_setsigdefault(attributes, signalSet(...IGNORED_BY_BUN));
   libc.posix_spawnattr_setsigmask(attributes, signalSet(...blocked));
   const pid = new Int32Array(1);
   if (libc.posix_spawn(pid, sh as Buffer, actions, attributes, argv, environment) !== 0) throw new Error("no shell");
@@ -80,8 +76,9 @@ function ready(pid: number): Readonly<Record<string, string>> {
     const now = status(pid) ?? {};
     const caught = BigInt(`0x${now["SigCgt"] || "0"}`);
     if (now["State"]?.startsWith("Z")) return now;
-    // Twice, for the lines are not of one moment.
-    asleep = now["State"]?.startsWith("S") && (caught & HANDLED_MASK) === HANDLED_MASK ? asleep + 1 : 0;
+    // Twice, for the lines are not of one moment. Alone, it sleeps for no other thread of its own.
+    const alone = now["State"]?.startsWith("S") && now["Threads"] === "1";
+    asleep = alone && (caught & HANDLED_MASK) === HANDLED_MASK ? asleep + 1 : 0;
     if (asleep > 1) return now;
     Bun.sleepSync(asleep > 0 ? 0.1 : 0.5);
   }
@@ -117,7 +114,7 @@ if (import.meta.main) {
   const folder = mkdtempSync(join(tmpdir(), "pause-masks-"));
   const observations: Record<string, Masked> = {};
   try {
-    const sets = [[], ...SIGNALS.map((signal) => [signal]), SIGNALS];
+    const sets = [[], ...SETTABLE.map((signal) => [signal]), SETTABLE];
     for (const blocked of sets) {
       const name = blocked.length > 1 ? "all" : (blocked[0] ?? "none");
       for (const pending of blocked.length > 0 ? [false, true] : [false]) {

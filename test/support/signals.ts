@@ -1,5 +1,6 @@
 /** What a parent hands down of signals: sets, masks and dispositions. */
 import { dlopen } from "bun:ffi";
+import { SIGPIPE, SIGXFSZ } from "../../scripts/linux/signals.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   raise: { args: ["i32"], returns: "i32" },
@@ -9,6 +10,9 @@ const { symbols: libc } = dlopen("libc.so.6", {
 
 /** sigprocmask(2): add the set to the blocked signals (bits/sigaction.h). */
 const SIG_BLOCK = 0;
+
+/** What Bun ignores in its own process, and a program that is started must not. */
+export const IGNORED_BY_BUN: readonly number[] = [SIGPIPE, SIGXFSZ];
 
 /** A `sigset_t`: 128 bytes, signal `n` is bit `n - 1`, counted from the lowest bit of the first word. */
 export type SignalSet = Uint32Array<ArrayBuffer>;

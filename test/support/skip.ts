@@ -1,5 +1,22 @@
 /** Defines tests that this machine may lack something for: then they are skipped, with the reason in the title. */
 import { test } from "bun:test";
+import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
+import { NAMESPACE } from "./subject.ts";
+
+/** Whether these tests run as root. */
+export const IS_ROOT: boolean = process.getuid?.() === 0;
+
+/** Why what takes root is skipped here, or undefined if it is not. */
+export const NEEDS_ROOT: string | undefined = IS_ROOT ? undefined : "needs root";
+
+/** Why what takes a PID 1 is skipped here, or undefined if it is not. */
+export const NEEDS_PID_ONE: string | undefined = NAMESPACE ? undefined : NO_PID_NAMESPACE;
+
+/** Why what takes strace is skipped here, or undefined if it is not. */
+const NEEDS_STRACE: string | undefined = Bun.which("strace") ? undefined : "strace is not installed";
+
+/** Why what traces a PID 1 is skipped here, or undefined if it is not: what is not dumpable is root's to trace. */
+export const NEEDS_TRACING: string | undefined = NEEDS_PID_ONE ?? NEEDS_STRACE ?? NEEDS_ROOT;
 
 /**
  * Defines a test.

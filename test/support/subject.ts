@@ -1,7 +1,7 @@
 /** Starts a program under test and observes what becomes of it. */
 import { join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
-import { NO_PID_NAMESPACE, pidNamespace } from "../../scripts/linux/namespace.ts";
+import { pidNamespace } from "../../scripts/linux/namespace.ts";
 import { childrenOf, isReady, mask, status, until } from "../../scripts/linux/proc.ts";
 import type { Launch } from "./launch.ts";
 
@@ -11,12 +11,8 @@ export const OURS = join(ROOT, "dist", "pause");
 /** The way to run as PID 1 here, or undefined. */
 export const NAMESPACE = pidNamespace();
 
-/** Why a PID 1 cannot be traced here, or undefined if it can. */
-export const UNTRACEABLE: string | undefined = [
-  ...(NAMESPACE ? [] : [NO_PID_NAMESPACE]),
-  ...(Bun.which("strace") ? [] : ["strace is not installed"]),
-  ...(process.getuid?.() === 0 ? [] : ["it takes root to trace what is not dumpable"]),
-][0];
+/** The image's user and group, which no passwd file knows. */
+export const IMAGE_USER = 65535;
 
 /** How a program ended: its exit status, or the signal that killed it; and what it wrote. */
 export interface Outcome {
@@ -94,6 +90,19 @@ export async function startReady(spec: Launch, placement: Placement = {}): Promi
   });
   if (seen === "ended") throw new Error(`it ended instead: ${JSON.stringify(await subject.ended())}`);
   return subject;
+}
+
+/** Waits for what is being started, calls `body` with it, and kills it whatever comes of that. */
+export async function whileRunning(
+  starting: Promise<Subject>,
+  body: (subject: Subject) => Promise<unknown>,
+): Promise<void> {
+  const subject = await starting;
+  try {
+    await body(subject);
+  } finally {
+    await subject.kill();
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The image as `npm run image` writes it: read back, measured against its limits, and refused on bad input. */
-import { afterAll, test as anyTest, beforeAll, describe, expect } from "bun:test";
+import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import { licenceTexts } from "../../scripts/image/licences.ts";
 import { librariesOf } from "../../scripts/image/rootfs.ts";
 import { ArchiveReader, type Descriptor, type Index, type Manifest, type ReadImage } from "../support/image-reader.ts";
 import { copyProject, image, type Outcome } from "../support/project.ts";
+import { testIf } from "../support/skip.ts";
 
 /** Limits: files of an image, and its layers compressed with gzip, in bytes. */
 const SIZE_LIMIT = 73_000_000;
@@ -28,8 +29,7 @@ const missing = process.env["CI"]
       () => undefined,
       (error: unknown) => messageOf(error),
     );
-const test = anyTest.skipIf(missing !== undefined);
-if (missing !== undefined) console.warn(`The tests of the image are skipped: ${missing}`);
+const test = (title: string, body: () => void | Promise<void>) => testIf(missing, title, body);
 
 /** A component of a bill of materials, as far as its licences go. */
 interface Component {

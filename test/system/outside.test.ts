@@ -2,29 +2,25 @@
  * Break-outs from outside: processes of the same user in the same PID namespace, as in a pod with
  * shareProcessNamespace, try to get into PID 1 or to make something else of it.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { isReady } from "../../scripts/linux/proc.ts";
+import { HARMLESS_INSIDE, SIGTERM } from "../../scripts/linux/signals.ts";
 import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
-import { NAMESPACE, OURS, type Subject, startReady } from "../support/subject.ts";
-
-/** The image's user. */
-const USER = 65535;
-
-const root = process.getuid?.() === 0;
-const missing = NAMESPACE ? (root ? undefined : "needs root") : NO_PID_NAMESPACE;
+import { NOT_FIRST, TERMINATED } from "../support/output.ts";
+import { NEEDS_PID_ONE, NEEDS_ROOT, testIf } from "../support/skip.ts";
+import { IMAGE_USER, NAMESPACE, OURS, type Subject, startReady, whileRunning } from "../support/subject.ts";
 
 /** Runs a command as the same user inside the namespaces of `subject`. */
-async function attack(subject: Subject, command: readonly string[], env: Record<string, string> = {}, seconds = 10) {
-  const enter = [...(NAMESPACE?.enter(subject.pid) ?? []), "-S", `${USER}`, "-G", `${USER}`];
+async function attack(subject: Subject, command: readonly string[], env: Record<string, string> = {}) {
+  const enter = [...(NAMESPACE?.enter(subject.pid) ?? []), "-S", `${IMAGE_USER}`, "-G", `${IMAGE_USER}`];
   const child = Bun.spawn([...enter, ...command], {
     env: { PATH: process.env["PATH"], ...env },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    timeout: seconds * 1000,
+    timeout: 120_000,
   });
   const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   await child.exited;
@@ -33,15 +29,9 @@ async function attack(subject: Subject, command: readonly string[], env: Record<
 
 /** Defines a test with `program` as PID 1 of a pod, run as the image's user. */
 function inPod(title: string, program: string, body: (subject: Subject) => Promise<void>): void {
-  const why = program === "" ? NO_REFERENCE : missing;
-  test.skipIf(why !== undefined)(why ? `${title} (skipped: ${why})` : title, async () => {
-    const subject = await startReady({ program, user: USER }, { pidOne: true });
-    try {
-      await body(subject);
-    } finally {
-      await subject.kill();
-    }
-  });
+  testIf((program === "" ? NO_REFERENCE : undefined) ?? NEEDS_PID_ONE ?? NEEDS_ROOT, title, () =>
+    whileRunning(startReady({ program, user: IMAGE_USER }, { pidOne: true }), body),
+  );
 }
 
 /** What an attacker of the same user gets at. */
@@ -59,7 +49,7 @@ describe("getting into it", () => {
   inPod("no attempt succeeds, and it goes on", OURS, async (subject) => {
     expect(await broken(subject)).toEqual([]);
     expect(isReady(subject.pid)).toBe(true);
-    subject.send(15);
+    subject.send(SIGTERM);
     expect((await subject.ended()).exit).toBe(0);
   });
 
@@ -89,13 +79,10 @@ describe("making something else of it", () => {
   for (const path of ["/proc/1/exe", `/proc/1/root${OURS}`]) {
     for (const [name, env] of Object.entries(environments)) {
       inPod(`${path.replace(OURS, "/…/pause")} with ${name}`, OURS, async (subject) => {
-        const run = await attack(subject, ["timeout", "-s", "TERM", "1", path, "-e", code], env);
+        const run = await attack(subject, ["timeout", "-s", "TERM", "5", path, "-e", code], env);
         expect(run.stdout).toBe("");
         if (/Permission denied/.test(run.stderr)) expect(run.exit).toBe(126);
-        else
-          expect(run.stderr).toBe(
-            "Warning: pause should be the first process\nShutting down, got signal: Terminated\n",
-          );
+        else expect(run.stderr).toBe(NOT_FIRST + TERMINATED);
         expect(isReady(subject.pid)).toBe(true);
       });
     }
@@ -104,8 +91,11 @@ describe("making something else of it", () => {
 
 describe("disturbing it", () => {
   inPod("every signal but INT and TERM, from the same user: it sleeps on", OURS, async (subject) => {
-    const signals = Array.from({ length: 64 }, (_, index) => index + 1).filter((n) => ![2, 15, 32, 33].includes(n));
-    const { exit, stderr } = await attack(subject, ["sh", "-c", `for n in ${signals.join(" ")}; do kill -$n 1; done`]);
+    const { exit, stderr } = await attack(subject, [
+      "sh",
+      "-c",
+      `for n in ${HARMLESS_INSIDE.join(" ")}; do kill -$n 1; done`,
+    ]);
     expect({ exit, stderr }).toEqual({ exit: 0, stderr: "" });
     expect(isReady(subject.pid)).toBe(true);
   });
@@ -113,15 +103,15 @@ describe("disturbing it", () => {
   inPod("its standard error cannot be made to say anything", OURS, async (subject) => {
     await attack(subject, ["sh", "-c", "for n in 4 5 6 7 8 11 30 31; do kill -$n 1; done; echo evil >/proc/1/fd/1"]);
     expect(isReady(subject.pid)).toBe(true);
-    subject.send(15);
-    expect(await subject.ended()).toMatchObject({ exit: 0, stderr: "Shutting down, got signal: Terminated\n" });
+    subject.send(SIGTERM);
+    expect(await subject.ended()).toMatchObject({ exit: 0, stderr: TERMINATED });
   });
 
   inPod("its limits do not let it end", OURS, async (subject) => {
     const before = readFileSync(`/proc/${subject.pid}/limits`, "utf8");
     await attack(subject, ["prlimit", "--pid", "1", "--as=4096", "--stack=4096", "--nofile=0", "--cpu=1"]);
     expect(readFileSync(`/proc/${subject.pid}/limits`, "utf8")).not.toBe(before);
-    subject.send(15);
+    subject.send(SIGTERM);
     expect((await subject.ended()).exit).toBe(0);
   });
 });

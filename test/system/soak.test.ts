@@ -4,15 +4,13 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
-import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { moveClock, withClockMoved } from "../../scripts/soak/clock.ts";
 import { DISTURBANCES } from "../../scripts/soak/disturbances.ts";
 import { soak } from "../../scripts/soak/run.ts";
 import { ALLOWED } from "../../scripts/soak/trace.ts";
-import { NAMESPACE, UNTRACEABLE } from "../support/subject.ts";
+import { NEEDS_PID_ONE, NEEDS_TRACING, testIf } from "../support/skip.ts";
 
 const SCRIPT = join(ROOT, "scripts", "soak.ts");
-const skipped = NAMESPACE ? "" : ` (skipped: ${NO_PID_NAMESPACE})`;
 
 /** Runs the script in a pipe. */
 function run(...args: readonly string[]) {
@@ -20,7 +18,7 @@ function run(...args: readonly string[]) {
   return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
 }
 
-test.skipIf(!NAMESPACE)(`some seconds of everything leave nothing behind${skipped}`, () => {
+testIf(NEEDS_PID_ONE, "some seconds of everything leave nothing behind", () => {
   const { exitCode, stdout, stderr } = run("--minutes", "0.15", "--seed", "1", "--orphans", "3000");
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   expect(stdout).toStartWith("seed 1\n");
@@ -30,7 +28,7 @@ test.skipIf(!NAMESPACE)(`some seconds of everything leave nothing behind${skippe
 });
 
 const traced = "traced through all of it and a rest it makes no call but those its lock leaves";
-test.skipIf(UNTRACEABLE !== undefined)(UNTRACEABLE ? `${traced} (skipped: ${UNTRACEABLE})` : traced, () => {
+testIf(NEEDS_TRACING, traced, () => {
   const { exitCode, stdout, stderr } = run("--minutes", "0.15", "--rest", "0.05", "--orphans", "3000", "--trace");
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   const calls = stdout.match(/^traced from its lock to its end, nothing refused: (.+)$/m)?.[1] ?? "";
@@ -72,11 +70,11 @@ describe("another program", () => {
     writeFileSync(program, "#!/bin/sh\ntrap 'exit 0' TERM INT\ntrap : CHLD\nsleep 1000 & while :; do wait; done\n");
     chmodSync(program, 0o755);
   });
-  test.skipIf(!NAMESPACE)(`does not pass${skipped}`, async () => {
+  testIf(NEEDS_PID_ONE, "does not pass", async () => {
     const failure = await failureOf(program);
     expect(failure).toHaveProperty("message", expect.stringContaining("seed 1, step"));
   });
-  test.skipIf(!NAMESPACE)(`that ends at once is told apart${skipped}`, async () => {
+  testIf(NEEDS_PID_ONE, "that ends at once is told apart", async () => {
     const failure = await failureOf("/bin/true");
     expect(failure).toHaveProperty("message", expect.stringContaining("/bin/true ended with 0"));
   });

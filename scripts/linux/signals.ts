@@ -1,0 +1,41 @@
+/** The signals of Linux: those that are called by name, and the lists of all that can be sent. Numbers are those of signal(7). */
+import { constants } from "node:os";
+
+const { signals } = constants;
+
+/** Ends a pause: a handler of its own. */
+export const SIGINT: number = signals.SIGINT;
+/** Ends what it is sent to. Nothing can be done about it. */
+export const SIGKILL: number = signals.SIGKILL;
+/** Comes of a write that nobody reads. Bun ignores it in its own process. */
+export const SIGPIPE: number = signals.SIGPIPE;
+/** Ends a pause: a handler of its own. */
+export const SIGTERM: number = signals.SIGTERM;
+/** Tells that a child has died, stopped or gone on. */
+export const SIGCHLD: number = signals.SIGCHLD;
+/** Lets what is stopped go on. */
+export const SIGCONT: number = signals.SIGCONT;
+/** Stops what it is sent to. Nothing can be done about it. */
+export const SIGSTOP: number = signals.SIGSTOP;
+/** Comes of a file that becomes too large. Bun ignores it in its own process. */
+export const SIGXFSZ: number = signals.SIGXFSZ;
+
+/** The highest number: `_NSIG` of asm/signal.h, less one. */
+const LAST = 64;
+/** SIGCANCEL and SIGSETXID, which glibc keeps for itself: nptl(7). */
+const OF_LIBC: readonly number[] = [32, 33];
+
+/** 1 to 64 but for those that glibc keeps, without `left`. */
+function allBut(...left: readonly number[]): readonly number[] {
+  const numbers = Array.from({ length: LAST }, (_, index) => index + 1);
+  return numbers.filter((number) => !OF_LIBC.includes(number) && !left.includes(number));
+}
+
+/** All that a program can handle, ignore and block: all but KILL and STOP. */
+export const SETTABLE: readonly number[] = allBut(SIGKILL, SIGSTOP);
+
+/** What must not end a pause that is PID 1 if a process of its own PID namespace sends it: all but INT and TERM. */
+export const HARMLESS_INSIDE: readonly number[] = allBut(SIGINT, SIGTERM);
+
+/** What must not end or stop a pause that is PID 1 whoever sends it. From outside KILL and STOP do what they say. */
+export const HARMLESS: readonly number[] = allBut(SIGINT, SIGTERM, SIGKILL, SIGSTOP);

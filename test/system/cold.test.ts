@@ -14,14 +14,14 @@ import {
 import { CAUGHT, type Program } from "../../scripts/bench/programs.ts";
 import { ROOT } from "../../scripts/command/project.ts";
 import { until } from "../../scripts/linux/proc.ts";
-import { NO_REFERENCE, REFERENCE } from "../../scripts/reference/compile.ts";
+import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { OURS } from "../support/subject.ts";
 
-const missing = coldObstacle() ?? (REFERENCE ? undefined : NO_REFERENCE);
+const missing = coldObstacle() ?? (compileReference() ? undefined : NO_REFERENCE);
 const obstacle = missing ?? ((await coldStarts([], 0)) ? undefined : NO_LOOP_DEVICE);
 const titled = (title: string) => (obstacle ? `${title} (skipped: ${obstacle})` : title);
 
-const programs = [OURS, REFERENCE ?? ""].map(
+const programs = [OURS, compileReference() ?? ""].map(
   (path): Program => ({ name: path, path, args: [], ready: CAUGHT, version: true }),
 );
 

@@ -1,5 +1,5 @@
 /** Cold starts are measured as cold, and leave neither a mount nor a loop device behind, however they end. */
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,11 +15,11 @@ import { CAUGHT, type Program } from "../../scripts/bench/programs.ts";
 import { ROOT } from "../../scripts/command/project.ts";
 import { until } from "../../scripts/linux/proc.ts";
 import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
+import { testIf } from "../support/skip.ts";
 import { OURS } from "../support/subject.ts";
 
 const missing = coldObstacle() ?? (compileReference() ? undefined : NO_REFERENCE);
 const obstacle = missing ?? ((await coldStarts([], 0)) ? undefined : NO_LOOP_DEVICE);
-const titled = (title: string) => (obstacle ? `${title} (skipped: ${obstacle})` : title);
 
 const programs = [OURS, compileReference() ?? ""].map(
   (path): Program => ({ name: path, path, args: [], ready: CAUGHT, version: true }),
@@ -42,7 +42,7 @@ const mounts = () =>
     .split("\n")
     .filter((line) => line.includes(" /mnt "));
 
-test.skipIf(obstacle !== undefined)(titled("each start reads its program again, and leaves nothing"), async () => {
+testIf(obstacle, "each start reads its program again, and leaves nothing", async () => {
   const before = { mounts: mounts(), left: left() };
   const results = await coldStarts(programs, 2);
   if (!results) throw new Error("unreachable: there was a disk before");
@@ -63,7 +63,7 @@ test.skipIf(obstacle !== undefined)(titled("each start reads its program again, 
   expect(mounts()).toEqual(before.mounts);
 });
 
-test.skipIf(obstacle !== undefined)(titled("killed while it measures, it leaves nothing either"), async () => {
+testIf(obstacle, "killed while it measures, it leaves nothing either", async () => {
   const before = { mounts: mounts(), left: left() };
   // Mounted, the file has lost its name.
   const mounted = () => left().filter((name) => name.includes("(deleted)")).length;

@@ -10,7 +10,8 @@ import { printAndExit } from "./print.ts";
  * @param start the init loop
  */
 export function cli(args: readonly string[], start: () => never): void {
-  for (const arg of args) if (arg.toLowerCase() === "-v") printAndExit(`pause.ts ${version}\n`);
+  // One text, in which the runtime searches: a loop of ours over hundreds of arguments would have the engine start threads.
+  if (`\0${args.join("\0")}\0`.toLowerCase().includes("\0-v\0")) printAndExit(`pause.ts ${version}\n`);
   if (args.includes("--help") || args.includes("-h") || args.includes("--version")) {
     void import("./usage.ts")
       .then(({ usage }) => usage(args))

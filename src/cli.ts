@@ -10,7 +10,8 @@ import { VERSION_LINE } from "./version.ts";
  * @param start the init loop
  */
 export function cli(args: readonly string[], start: () => never): void {
-  for (const arg of args) if (arg.toLowerCase() === "-v") printAndExit(VERSION_LINE);
+  // One text, in which Bun searches: a loop of ours over hundreds of arguments would have JavaScriptCore start threads.
+  if (`\0${args.join("\0")}\0`.toLowerCase().includes("\0-v\0")) printAndExit(VERSION_LINE);
   if (args.includes("--help") || args.includes("-h") || args.includes("--version")) {
     void import("./usage.ts")
       .then(({ usage }) => usage(args))

@@ -1,0 +1,52 @@
+/**
+ * Nothing on the way to the wait is called so often that JavaScriptCore compiles it: once the process is locked, the
+ * threads that compile could not even wake one another, and it would crash.
+ *
+ * A function is compiled when it has counted 500, each call for 15 and each round of a loop for 1 (JavaScriptCore's
+ * option thresholdForJITAfterWarmUp). Here less is enough. Only what is not sealed hears of it.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bundle } from "../../scripts/build/compile.ts";
+import { hostPlatform } from "../../scripts/build/platforms.ts";
+import { status } from "../../scripts/linux/proc.ts";
+import type { Launch } from "../support/launch.ts";
+import { startReady } from "../support/subject.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "pause-compiled-"));
+const unsealed = join(folder, "pause");
+beforeAll(() => bundle(hostPlatform(), unsealed));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** What comes of a start in which what has counted `threshold` is compiled: the number of threads once it waits, or how it ended. */
+async function start(threshold: number, surroundings: Partial<Launch>): Promise<string> {
+  const env = { BUN_JSC_thresholdForJITAfterWarmUp: `${threshold}`, BUN_JSC_thresholdForJITSoon: `${threshold}` };
+  try {
+    const subject = await startReady({ ...surroundings, program: unsealed, env });
+    const threads = status(subject.pid)?.["Threads"];
+    await subject.kill();
+    return `threads: ${threads}`;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+/** acct(2), which nobody asks for: with a filter there is more to do on the way. */
+const ACCT = process.arch === "arm64" ? 89 : 163;
+
+const ways: Record<string, Partial<Launch>> = {
+  "without a filter": {},
+  "judged by a filter": { refused: [[ACCT]] },
+  "with 1,000 arguments": { args: Array(1000).fill("x") },
+};
+
+describe.each(Object.entries(ways))("%s", (_, surroundings) => {
+  test("four fifths of the count that has a function compiled are not reached", async () => {
+    expect(await start(400, surroundings)).toBe("threads: 1");
+  });
+  test("a tenth of it is, and that shows", async () => {
+    expect(await start(50, surroundings)).not.toBe("threads: 1");
+  });
+});

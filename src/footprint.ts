@@ -7,7 +7,7 @@ import type { Call } from "./native.ts";
 
 /**
  * Bytes on either side of the thread pointer that stay: the thread's control block and thread-local storage, libc's
- * and Bun's. On x86-64 storage lies below the pointer, on arm64 above. test/unit/runtime.test.ts checks the size.
+ * and Bun's. On x86-64 storage lies below the pointer, on arm64 above. test/unit/bun.test.ts checks the size.
  */
 export const THREAD_STORAGE = 32 * 1024;
 

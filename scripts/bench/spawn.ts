@@ -26,7 +26,7 @@ export function command(program: string, ...args: readonly string[]): Command {
   const actions = new Uint8Array(80);
   libc.posix_spawn_file_actions_init(actions);
   for (const fd of [0, 1, 2]) libc.posix_spawn_file_actions_addopen(actions, fd, "/dev/null", O_RDWR, 0);
-  // The runtime of this process has a descriptor that it hands down (/dev/urandom).
+  // Bun, which runs this process, has a descriptor that it hands down (/dev/urandom).
   libc.posix_spawn_file_actions_addclosefrom_np(actions, 3);
   const pid = new Int32Array(1);
   return {

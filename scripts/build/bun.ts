@@ -18,26 +18,26 @@ async function fits(path: string, platform: Platform): Promise<boolean> {
   return new Elf(await Bun.file(path).slice(0, 4096).bytes(), path).loader === platform.loader;
 }
 
-/** Checks `tarball` against the digest that package-lock.json holds for the platform's runtime package. */
+/** Checks `tarball` against the digest that package-lock.json holds for the platform's package of Bun. */
 function verify(tarball: Buffer, platform: Platform): void {
   const packages: Record<string, { version?: string; integrity?: string }> = lock.packages;
-  const entry = packages[`node_modules/${platform.runtimePackage}`];
+  const entry = packages[`node_modules/${platform.bunPackage}`];
   if (entry?.version !== Bun.version || !entry.integrity) {
-    throw new InputError(`package-lock.json does not pin ${platform.runtimePackage} ${Bun.version}`);
+    throw new InputError(`package-lock.json does not pin ${platform.bunPackage} ${Bun.version}`);
   }
   const digest = `sha512-${createHash("sha512").update(tarball).digest("base64")}`;
   if (digest !== entry.integrity) {
-    throw new InputError(`${platform.runtimePackage}: digest ${digest}, package-lock.json says ${entry.integrity}`);
+    throw new InputError(`${platform.bunPackage}: digest ${digest}, package-lock.json says ${entry.integrity}`);
   }
 }
 
-/** Downloads the runtime package with npm, which knows the registry to use, and puts its executable at `path`. */
+/** Downloads the package of Bun with npm, which knows the registry to use, and puts its executable at `path`. */
 async function download(platform: Platform, path: string): Promise<void> {
-  progress(`fetching ${platform.runtimePackage} ${Bun.version}`);
+  progress(`fetching ${platform.bunPackage} ${Bun.version}`);
   await mkdir(CACHE, { recursive: true });
   const folder = await mkdtemp(join(CACHE, "fetch-"));
   try {
-    const spec = `${platform.runtimePackage}@${Bun.version}`;
+    const spec = `${platform.bunPackage}@${Bun.version}`;
     const npm = Bun.spawn(["npm", "pack", spec, "--pack-destination", folder, "--silent"], {
       cwd: folder,
       stdout: "pipe",
@@ -61,13 +61,13 @@ async function download(platform: Platform, path: string): Promise<void> {
  * Throws an InputError when the running Bun is not the pinned version, or the package cannot be had or is not
  * the one that package-lock.json names.
  */
-export async function runtimeFor(platform: Platform): Promise<string> {
+export async function bunFor(platform: Platform): Promise<string> {
   const pinned = pkg.devDependencies.bun;
   if (Bun.version !== pinned)
     throw new InputError(`this is Bun ${Bun.version}, the project pins ${pinned}: run npm ci`);
   if (await fits(process.execPath, platform)) return process.execPath;
   const path = join(CACHE, `bun-${platform.name}-${pinned}`);
   if (!(await Bun.file(path).exists())) await download(platform, path);
-  if (!(await fits(path, platform))) throw new InputError(`${platform.runtimePackage} does not use ${platform.loader}`);
+  if (!(await fits(path, platform))) throw new InputError(`${platform.bunPackage} does not use ${platform.loader}`);
   return path;
 }

@@ -1,4 +1,4 @@
-/** Compiles src/ and the runtime into the one executable. */
+/** Compiles src/ and Bun into the one executable. */
 import { statSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
@@ -6,7 +6,7 @@ import { Glob } from "bun";
 import { ROOT } from "../command/project.ts";
 import { InputError, messageOf } from "../command/report.ts";
 import { apartPlugin, ENTRIES } from "./apart.ts";
-import { runtimeFor } from "./bun.ts";
+import { bunFor } from "./bun.ts";
 import { cut } from "./cut.ts";
 import { ffiPlugin } from "./ffi.ts";
 import type { Platform } from "./platforms.ts";
@@ -33,12 +33,12 @@ export function isStale(path: string): boolean {
 }
 
 /**
- * Compiles `entries`, of which the first is what runs, for `platform` into the file `outfile`, with the runtime as it is: not sealed and not cut yet.
+ * Compiles `entries`, of which the first is what runs, for `platform` into the file `outfile`, with Bun as it is: not sealed and not cut yet.
  *
- * Throws an InputError if the runtime cannot be had or the sources do not compile.
+ * Throws an InputError if Bun cannot be had or the sources do not compile.
  */
 export async function bundle(platform: Platform, outfile: string, entries = ENTRIES): Promise<void> {
-  const executablePath = await runtimeFor(platform);
+  const executablePath = await bunFor(platform);
   await Bun.build({
     entrypoints: [...entries],
     target: "bun",
@@ -71,7 +71,7 @@ export async function bundle(platform: Platform, outfile: string, entries = ENTR
  * Writes the executable for `platform`, sealed and cut, to `path`, by way of a temporary folder beside it, so that `path` is
  * the old file or the new one and never half of either, and never unsealed.
  *
- * Throws an InputError if the runtime cannot be had, sealed or cut, the sources do not compile or the folder cannot be
+ * Throws an InputError if Bun cannot be had, sealed or cut, the sources do not compile or the folder cannot be
  * written.
  */
 export async function compile(platform: Platform, path: string, entries = ENTRIES): Promise<void> {

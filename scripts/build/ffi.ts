@@ -15,12 +15,12 @@ export const USED = { dlopen: "function", read: "object" } as const;
 /**
  * The source that stands in for src/ffi.ts.
  *
- * @param runtime the object `Bun` of the Bun that is put into the executable
+ * @param bun the object `Bun` of the Bun that is put into the executable
  *
  * Throws an InputError if it does not have what `bun:ffi` is made from.
  */
-export function withoutModule(runtime: { readonly FFI?: unknown } = Bun as { readonly FFI?: unknown }): string {
-  const native: unknown = runtime.FFI;
+export function withoutModule(bun: { readonly FFI?: unknown } = Bun as { readonly FFI?: unknown }): string {
+  const native: unknown = bun.FFI;
   for (const [name, type] of Object.entries(USED)) {
     const has = typeof native === "object" && native !== null ? Object(native)[name] : undefined;
     if (typeof has !== type || has === null) {

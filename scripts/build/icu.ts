@@ -7,7 +7,7 @@
  * JavaScriptCore aborts in places where it takes data for granted; so the table is written anew, with KEPT alone.
  *
  * The common data item: its header is `MappedData` and `UDataInfo` of ICU's ucmndata.h and udata.h, its table
- * `UDataOffsetTOC`. Here an item is either as ICU makes it, or a Zstandard frame that only the runtime can unpack:
+ * `UDataOffsetTOC`. Here an item is either as ICU makes it, or a Zstandard frame that only Bun can unpack:
  * it is moved as it is.
  */
 import { InputError } from "../command/report.ts";

@@ -10,10 +10,10 @@ export interface Platform {
   /** `process.arch` of a machine of this kind. */
   readonly nodeArch: "x64" | "arm64";
   /** The npm package that carries Bun for it. */
-  readonly runtimePackage: string;
+  readonly bunPackage: string;
   /** What `bun build --compile` calls it. */
   readonly compileTarget: "bun-linux-x64" | "bun-linux-arm64";
-  /** The glibc loader, as written into the runtime's program headers (PT_INTERP). */
+  /** The glibc loader, as written into Bun's program headers (PT_INTERP). */
   readonly loader: string;
 }
 
@@ -23,7 +23,7 @@ export const PLATFORMS: readonly Platform[] = [
     name: "linux-amd64",
     architecture: "amd64",
     nodeArch: "x64",
-    runtimePackage: "@oven/bun-linux-x64",
+    bunPackage: "@oven/bun-linux-x64",
     compileTarget: "bun-linux-x64",
     loader: "/lib64/ld-linux-x86-64.so.2",
   },
@@ -31,7 +31,7 @@ export const PLATFORMS: readonly Platform[] = [
     name: "linux-arm64",
     architecture: "arm64",
     nodeArch: "arm64",
-    runtimePackage: "@oven/bun-linux-aarch64",
+    bunPackage: "@oven/bun-linux-aarch64",
     compileTarget: "bun-linux-arm64",
     loader: "/lib/ld-linux-aarch64.so.1",
   },
@@ -45,9 +45,9 @@ export function platformNamed(name: string): Platform {
   throw new InputError(`unknown platform "${name}": it is one of ${names}`);
 }
 
-/** The platform of this machine's processor. Throws an InputError on a processor the project has no runtime for. */
+/** The platform of this machine's processor. Throws an InputError on a processor there is no Bun for. */
 export function hostPlatform(): Platform {
   const platform = PLATFORMS.find((candidate) => candidate.nodeArch === process.arch);
   if (platform) return platform;
-  throw new InputError(`no runtime for this machine's processor (${process.arch}): use --target`);
+  throw new InputError(`no Bun for this machine's processor (${process.arch}): use --target`);
 }

@@ -1,19 +1,19 @@
 /**
  * Makes the compiled executable blind to its environment, and leaves the signals it inherits as they are.
  *
- * The runtime knows several hundred variables, some of which run programs (BUN_BE_BUN, BUN_OPTIONS) or change the
- * engine (BUN_JSC_*), and offers no switch against them. It has two ways to read them, both by way of libc: the
+ * Bun knows several hundred variables, some of which run programs (BUN_BE_BUN, BUN_OPTIONS) or change
+ * JavaScriptCore (BUN_JSC_*), and offers no switch against them. It has two ways to read them, both by way of libc: the
  * functions `getenv` and `secure_getenv`, and the variable `environ`. The dynamic section of the executable names all
- * three, so that is where they are cut, without touching an instruction: what the runtime calls getenv is a function
+ * three, so that is where they are cut, without touching an instruction: what Bun calls getenv is a function
  * that answers NULL to every name, and what it takes for `environ` is an empty list. libc itself reads TZ, and the file
- * TZ names, which may be a pipe that never answers, when the runtime asks it for the date at its start: it does not
+ * TZ names, which may be a pipe that never answers, when Bun asks it for the date at its start: it does not
  * get one.
  *
- * It is also deaf: the runtime installs handlers for seven signals, ignores two and unblocks one while it starts, which
+ * It is also deaf: Bun installs handlers for seven signals, ignores two and unblocks one while it starts, which
  * would undo what was inherited. What it calls to do so are functions that do nothing. src/ calls libc by another way,
  * through bun:ffi, and gets what it asks for.
  *
- * It also forgets where its memory cgroup is written down. The engine would take the cgroup's limit for the size of its
+ * It also forgets where its memory cgroup is written down. JavaScriptCore would take the cgroup's limit for the size of its
  * memory and collect garbage accordingly, on the way to a wait where all of it is given back; and reading all those
  * files takes time.
  *
@@ -25,13 +25,13 @@ import { type DynamicSymbol, Elf, type Relocation } from "./elf.ts";
 import type { Platform } from "./platforms.ts";
 
 /**
- * What the runtime takes from libc, and what it gets instead: functions that touch nothing and return NULL or 0 here.
+ * What Bun takes from libc, and what it gets instead: functions that touch nothing and return NULL or 0 here.
  *
  * atol(3) is 0 for all that does not begin with a number. dlerror(3) is NULL as long as nothing has failed; for
- * gmtime_r(3) that means that there is no date. The runtime fills a buffer for HTTP headers with it, unconditionally.
+ * gmtime_r(3) that means that there is no date. Bun fills a buffer for HTTP headers with it, unconditionally.
  *
  * isdigit(3) is 0, which means success, for every signal below 48 and for every way to change a mask. abs(3) returns
- * the signal, which signal(2) never does when it fails: the runtime looks no further.
+ * the signal, which signal(2) never does when it fails: Bun looks no further.
  *
  * vfprintf(3) is how JavaScriptCore says that SIGPWR has a handler already. It has asked sigaction, which does not answer
  * any more, and takes for the answer what happens to lie in memory.
@@ -50,8 +50,8 @@ const INSTEAD: Readonly<Record<string, string>> = {
 const LIST = ["environ", "_environ", "__environ"] as const;
 
 /**
- * Every other symbol that has to do with an environment. The first changes libc's list, which the runtime no longer
- * sees; the others are functions of the runtime itself that native add-ons would call.
+ * Every other symbol that has to do with an environment. The first changes libc's list, which Bun no longer
+ * sees; the others are functions of Bun itself that native add-ons would call.
  */
 const HARMLESS = /^setenv$|^uv_os_|^napi_|^_ZN4node\d+(Add|Remove)EnvironmentCleanupHook/;
 

@@ -12,7 +12,7 @@ function blobPath(digest: string): string {
 /**
  * The files of the archive.
  *
- * `index.json` names the one image index, which every engine reads but Docker before 25: that reads
+ * `index.json` names the one image index, which every container engine reads but Docker before 25: that reads
  * `manifest.json`, which knows no index and so has the first platform's image.
  *
  * @param index the image index

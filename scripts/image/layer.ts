@@ -5,7 +5,7 @@ import type { Entry } from "./rootfs.ts";
 /** How a layer is compressed. */
 export type Compression = "gzip" | "zstd";
 
-/** All compressions, the one that every engine reads first. */
+/** All compressions, the one that every container engine reads first. */
 export const COMPRESSIONS: readonly Compression[] = ["gzip", "zstd"];
 
 /** A tar archive of `entries`, every timestamp at `time` (seconds since 1970). */

@@ -1,4 +1,4 @@
-/** Image names: what a user writes, and what the engines make of it. */
+/** Image names: what a user writes, and what container engines make of it. */
 import { InputError } from "../command/report.ts";
 
 /** A parsed `--tag`. */

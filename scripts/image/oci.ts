@@ -118,7 +118,7 @@ export function referrer(
 
 /**
  * The index of all platforms' images and then the referrers to them. These go as platform `unknown`, so that
- * no engine takes one for an image to run.
+ * no container engine takes one for an image to run.
  */
 export function imageIndex(
   images: readonly PlatformImage[],

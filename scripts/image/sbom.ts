@@ -14,7 +14,7 @@ export const SBOM_TYPE = "application/vnd.cyclonedx+json";
 /** The entries of package-lock.json. */
 const LOCKED: Readonly<Record<string, { version?: string; integrity?: string; license?: string }>> = lock.packages;
 
-const { Application, Container, Library, Platform: RuntimePlatform } = Enums.ComponentType;
+const { Application, Container, Library, Platform: PlatformComponent } = Enums.ComponentType;
 
 const { License: LicenceReference, VCS, Website } = Enums.ExternalReferenceType;
 
@@ -112,7 +112,7 @@ export function sbom(platform: Platform, executable: Uint8Array, manifest: strin
   const pause = pauseComponent(executable);
   const bun = "Bun, with JavaScriptCore and the other libraries that are linked into it";
   const packages = [
-    npmComponent(RuntimePlatform, "bun", platform.runtimePackage, bun),
+    npmComponent(PlatformComponent, "bun", platform.bunPackage, bun),
     ...Object.keys(pkg.dependencies).map((name) => npmComponent(Library, name, name, "Compiled into /pause")),
   ];
   for (const component of packages) addParts(component, partsOf(component.name));

@@ -28,7 +28,7 @@ test("what is not an ELF file is refused", () => {
   expect(() => new Elf(new TextEncoder().encode("#!/bin/sh\n"), "/pause")).toThrow("/pause is not a 64-bit ELF file");
 });
 
-test("image names get the registry and the tag that engines give them", () => {
+test("image names get the registry and the tag that container engines give them", () => {
   expect(parseReference("pause-ts").canonical).toBe("docker.io/library/pause-ts:latest");
   expect(parseReference("myorg/pause-ts:1.0").canonical).toBe("docker.io/myorg/pause-ts:1.0");
   expect(parseReference("localhost/pause-ts:1.0").canonical).toBe("localhost/pause-ts:1.0");

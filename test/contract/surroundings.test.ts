@@ -1,4 +1,4 @@
-/** What a runtime or a shell may hand down besides arguments: the same as the C reference in each case. */
+/** What a container engine or a shell may hand down besides arguments: the same as the C reference in each case. */
 import { describe, expect } from "bun:test";
 import { SIGCHLD, SIGINT, SIGTERM } from "../../scripts/linux/signals.ts";
 import { RT_SIGACTION, WAITS } from "../support/calls.ts";

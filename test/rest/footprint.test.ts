@@ -7,7 +7,7 @@ import { ENDINGS, NOT_FIRST } from "../support/output.ts";
 import { IS_ROOT } from "../support/skip.ts";
 import { OURS, startReady } from "../support/subject.ts";
 
-test("100 starts: each time one thread, and neither the heap nor the runtime's code is left", async () => {
+test("100 starts: each time one thread, and neither the heap nor Bun's code is left", async () => {
   for (let round = 0; round < 100; round++) {
     const subject = await startReady({ program: OURS });
     const now = status(subject.pid);

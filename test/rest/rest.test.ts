@@ -33,7 +33,7 @@ test(`another PID${NEEDS_PID_ONE ? "" : " and PID 1"} at rest: not woken once in
   expectUndisturbed(5));
 
 testIf(NEEDS_ROOT, "descriptors that were inherited stay open", async () => {
-  // Not through the launcher: its runtime would close them.
+  // Not through the launcher: Bun would close them.
   const pause = Bun.spawn(["sh", "-c", 'exec 3</dev/null 7</dev/zero "$0"', OURS], { stderr: "ignore" });
   try {
     await until("pause to be ready", () => isReady(pause.pid));

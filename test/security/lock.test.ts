@@ -40,7 +40,7 @@ test("from inside, every system call but those of the wait and the end is refuse
       compile: { outfile: program },
     });
     let did = "";
-    // A few calls a run: after the lock the engine can get neither threads nor memory, and would miss them when warm.
+    // A few calls a run: after the lock JavaScriptCore can get neither threads nor memory, and would miss them when warm.
     for (let call = 0; call < CALLS; call += A_FEW) {
       const { exit, stderr } = await (await start({ program, args: [`${call}`, `${call + A_FEW}`] })).ended();
       expect({ call, exit }).toEqual({ call, exit: 0 });

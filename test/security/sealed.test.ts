@@ -80,7 +80,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /**
  * Leaves out what no two starts have in common: addresses, process IDs, random bytes, and what is free or used, which
- * the engine looks up with pread64 each time it has used so much more.
+ * JavaScriptCore looks up with pread64 each time it has used so much more.
  */
 function normalised(trace: string): string {
   return trace
@@ -128,7 +128,7 @@ async function run(program: string, mode: Mode, it: Surroundings, traced: boolea
 }
 
 /**
- * How often a start is observed: one in some twenty asks for one stretch of memory more, because the engine lays out
+ * How often a start is observed: one in some twenty asks for one stretch of memory more, because JavaScriptCore lays out
  * its heap at random.
  */
 const ATTEMPTS = 6;
@@ -321,12 +321,12 @@ describe("the seal", () => {
     expect(() => seal(Buffer.from("#!/bin/sh\n".repeat(20)), platform)).toThrow("not a 64-bit");
   });
   test.each(["getenv", "secure_getenv", "gmtime_r", "sigaction", "signal", "pthread_sigmask", "vfprintf"])(
-    "fails if the runtime no longer takes %s from libc",
+    "fails if Bun no longer takes %s from libc",
     (name) => {
       expect(() => seal(renamed(name, "moved"), platform)).toThrow(`the import ${name} is there 0 times`);
     },
   );
-  test("fails if the runtime finds its cgroup by another name", () => {
+  test("fails if Bun finds its cgroup by another name", () => {
     const bytes = readFileSync(unsealed);
     const at = bytes.indexOf("/proc/self/cgroup");
     expect(() => seal(bytes.fill("x", at, at + 5), platform)).toThrow("the name of the cgroup file is there 0 times");
@@ -334,7 +334,7 @@ describe("the seal", () => {
   test("leaves it no file to find its cgroup by", () => {
     expect(readFileSync(OURS).includes("self/cgroup")).toBe(false);
   });
-  test("fails if the runtime has another way to its environment", () => {
+  test("fails if Bun has another way to its environment", () => {
     expect(() => seal(renamed("getppid", "getEnv"), platform)).toThrow("unknown symbol getEnv");
     const bytes = readFileSync(unsealed);
     bytes.write("/proc/self/environ", bytes.length - 64);

@@ -150,7 +150,7 @@ function launch(spec: Launch): void {
   for (const signal of IGNORED_BY_BUN) must(disposition(signal, SIG_DFL), "sigaction");
   for (const signal of spec.ignored ?? []) must(disposition(signal, SIG_IGN), `ignore ${signal}`);
   block(spec.blocked ?? []);
-  // To this thread, which is the one that stays: another, of the runtime's, would take it. Pending, it outlives execve(2).
+  // To this thread, which is the one that stays: another, of Bun's, would take it. Pending, it outlives execve(2).
   for (const signal of spec.pending ?? []) raise(signal);
   const limits = (spec.limits ?? []).map(
     ([resource, value]) => [resource, BigUint64Array.from([BigInt(value), BigInt(value)])] as const,
@@ -163,7 +163,7 @@ function launch(spec: Launch): void {
     must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, null, 0, 0), "no_new_privs");
     must(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0), "seccomp");
   }
-  // The runtime that runs this file leaves descriptors of its own open.
+  // Bun, which runs this file, leaves descriptors of its own open.
   libc.close_range(3, ~0 >>> 0, CLOSE_RANGE_CLOEXEC);
   libc.execve(spec.program, argv.vector, environment.vector);
   must(-1, `execve ${spec.program}`);

@@ -1,7 +1,7 @@
 /**
  * Starts a program once for each set of signals that it may inherit as blocked, pending and not, and prints what it makes
  * of them as JSON. Run as `bun masks.ts PROGRAM`, behind launch.ts, which may put a seccomp filter on all of it: one
- * runtime for all cases, where one for each would take ten times as long.
+ * Bun for all cases, where one for each would take ten times as long.
  */
 import { dlopen, ptr } from "bun:ffi";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";

@@ -1,5 +1,5 @@
 /**
- * The variables that the pinned runtime, its parts and libc read: from the runtime's strings and documentation, the
+ * The variables that the pinned Bun, its parts and libc read: from Bun's strings and documentation, the
  * calls of getenv(3) traced at its start, and environ(7). Names, and under LOADER names with values.
  */
 
@@ -17,7 +17,7 @@ export const VARIABLES = {
      RUNTIME_TRANSPILER_CACHE_PATH PLUGIN_NAME TCC_OPTIONS CHROME_PATH FFI_IMPORT INTERNAL_BUNX_INSTALL
      COMPILE_TARGET_TARBALL_URL WORKER_MESSAGING_KEY WORKER_PARENT_PORT_KEY WORKER_STDIO_KEY`,
   ),
-  "Bun: the runtime": prefixed(
+  "Bun: Bun": prefixed(
     "BUN_",
     `AGENT_RULE_DISABLED ASSUME_PERFECT_INCREMENTAL AUTO_UPDATE CRASH_REPORT_URL ENABLE_CRASH_REPORTING DEBUG_ALL
      DEBUG_QUIET_LOGS DEBUG_lsquic DEBUG_FORCE_NIX_HOST DEBUG_TEST_TEXT_LOCKFILE DESTRUCT_VM_ON_EXIT
@@ -131,7 +131,7 @@ export const VARIABLES = {
  * refuse them, ours as little as one in C: SECURITY.md.
  */
 export const LOADER: Readonly<Record<string, string>> = {
-  // glibc's own allocator, which the runtime hardly uses: glibc.malloc.* under their old names.
+  // glibc's own allocator, which Bun hardly uses: glibc.malloc.* under their old names.
   MALLOC_ARENA_MAX: "1",
   MALLOC_ARENA_TEST: "1",
   MALLOC_CHECK_: "3",

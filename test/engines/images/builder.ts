@@ -40,8 +40,8 @@ export async function builderImage(folder: string, platforms: readonly Platform[
   for (const name of ["package.json", "package-lock.json"]) await cp(join(ROOT, name), join(project, name));
   await output(["npm", "ci", "--ignore-scripts", "--cache", cache, "--prefer-offline"], { cwd: project });
   const { version } = (await Bun.file(join(ROOT, "node_modules", "bun", "package.json")).json()) as { version: string };
-  for (const { runtimePackage } of platforms) {
-    await output(["npm", "pack", `${runtimePackage}@${version}`, "--dry-run", "--cache", cache], { cwd: project });
+  for (const { bunPackage } of platforms) {
+    await output(["npm", "pack", `${bunPackage}@${version}`, "--dry-run", "--cache", cache], { cwd: project });
   }
   await fillMirror(join(root, "debian"));
   await chmod(join(root, "tmp"), 0o1777);

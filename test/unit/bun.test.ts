@@ -1,10 +1,10 @@
-/** What src/ takes for granted about the pinned runtime. */
+/** What src/ takes for granted about the pinned Bun. */
 import { expect, test } from "bun:test";
 import { Elf } from "../../scripts/build/elf.ts";
 import { THREAD_STORAGE } from "../../src/footprint.ts";
 import { OURS } from "../support/subject.ts";
 
-test("the runtime's thread-local storage and a thread's control block fit into THREAD_STORAGE", async () => {
+test("Bun's thread-local storage and a thread's control block fit into THREAD_STORAGE", async () => {
   const { threadStorage } = new Elf(await Bun.file(OURS).bytes());
   expect(threadStorage).toBeGreaterThan(0);
   // A control block (struct pthread) takes 2,304 bytes, libc's own storage less than 256; a page for alignment.

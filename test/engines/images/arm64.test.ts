@@ -66,6 +66,17 @@ describeEngine("arm64", [QEMU], () => {
   );
 
   test(
+    "--help prints the help, which lies apart",
+    async () => {
+      await using host = await Host.start();
+      const { status, stdout, stderr } = await host.run([...command, "--help"]);
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      expect(stdout).toContain("USAGE");
+    },
+    PATIENCE,
+  );
+
+  test(
     "warns when it is not PID 1, and ends with 0 on SIGTERM",
     async () => {
       await using host = await Host.start();

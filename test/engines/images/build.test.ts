@@ -64,7 +64,7 @@ describeEngine("npm run image", ["faketime", "mount"], () => {
   }
 
   // Room for nothing, for half of the executable, and for the executable but not for the archive as well.
-  for (const size of ["1m", "40m", "100m"]) {
+  for (const size of ["1m", "40m", "85m"]) {
     test(
       `a disk that is full after ${size}`,
       async () => {

@@ -21,6 +21,9 @@ export type Case = (typeof CASES)[number];
 /** The limit on memory of the case `limit`, in bytes. */
 export const LIMIT = 16 * 1024 * 1024;
 
+/** Smaller limits, in MiB, tried one after another until pause does not live under one any more. */
+export const SMALLER = [12, 8, 6, 5, 4, 3, 2, 1] as const;
+
 /** What was seen, or `error` with a message; what was measured of it lies in `figures`. */
 export type Observation = Readonly<Record<string, unknown>>;
 

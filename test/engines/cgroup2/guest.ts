@@ -16,6 +16,7 @@ import {
   LIMIT,
   type Observation,
   SIDES,
+  SMALLER,
   STORM,
   takes,
 } from "./cases.ts";
@@ -36,6 +37,9 @@ const THREE_HANDLERS = "0000000000014002";
 
 /** How long pause may take to start where it reads its own pages again and again, in seconds: the machine is emulated. */
 const LONGEST_START = 60;
+
+/** The same where the limit is so small that it may never come to rest. */
+const LONGEST_SMALL_START = 40;
 
 /** How long a frozen process is given to do what it must not do, in milliseconds. */
 const A_WHILE = 500;
@@ -166,14 +170,14 @@ async function stop({ host }: Engine, pod: Pod): Promise<Observation> {
   return { status, gone, cgroup: await exists(folder) };
 }
 
-/** Starts pause under a small `memory.max`, with nothing of it in memory, and stops it. */
-async function limit(runtime: OciRuntime): Promise<Observation> {
+/** Starts pause under a small `memory.max`, with nothing of it in memory, waits `seconds` at most for it to rest, and stops it. */
+async function liveUnder(runtime: OciRuntime, memory: number, seconds: number): Promise<Observation> {
   await forget();
   const begin = performance.now();
-  const container = await runtime.startPause("limited", { memory: LIMIT });
+  const container = await runtime.startPause("limited", { memory });
   const lives =
     container.pid > 0 &&
-    (await rested(runtime.host, container.pid).then(
+    (await rested(runtime.host, container.pid, seconds).then(
       () => true,
       () => false,
     ));
@@ -181,6 +185,20 @@ async function limit(runtime: OciRuntime): Promise<Observation> {
   const held = container.pid > 0 && (await runtime.memoryLimit(container));
   const { status, stderr } = await runtime.stop(container, lives ? "TERM" : "KILL");
   return { lives, limit: held, status, figures: { milliseconds, stderr } };
+}
+
+/** Looks at pause under LIMIT, and finds the smallest of the limits in SMALLER that it lives under. */
+async function limit(runtime: OciRuntime): Promise<Observation> {
+  const first = await liveUnder(runtime, LIMIT, LONGEST_START);
+  let smallestMiB = LIMIT / KIBIBYTE / KIBIBYTE;
+  for (const mebibytes of SMALLER) {
+    const { lives, status } = await liveUnder(runtime, mebibytes * KIBIBYTE * KIBIBYTE, LONGEST_SMALL_START).catch(
+      failed,
+    );
+    if (lives !== true || status !== 0) break;
+    smallestMiB = mebibytes;
+  }
+  return { ...first, figures: { ...(first["figures"] as Observation), smallestMiB } };
 }
 
 /** Makes this machine's kernel, which nobody else uses, forget every file: what is read next is charged to who reads it. */

@@ -1,6 +1,7 @@
 /** Makes the virtual machine in which cgroup v2 is the only hierarchy, with Debian's container engines and both images, and runs it. */
 import { chmod, copyFile, mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { ROOT } from "../../../scripts/command/project.ts";
 import { Apt } from "../apt.ts";
 import { busyboxImage, type Image, pauseImage, referenceImage } from "../images.ts";
 import { boot, disk, END, type Kernel, kernel } from "../vm.ts";
@@ -78,7 +79,7 @@ async function furnish(root: string, folder: string, { modules }: Kernel): Promi
   const built = await Bun.build({ entrypoints: [join(import.meta.dir, "guest.ts")], target: "bun", outdir: test });
   if (!built.success) throw new Error(built.logs.join("\n"));
   await copyFile(join(engines, "cri.proto"), join(test, "cri.proto"));
-  await run("cc", "-O2", "-static", "-o", join(test, "storm"), join(engines, "..", "reference", "storm.c"));
+  await run("cc", "-O2", "-static", "-o", join(test, "storm"), join(ROOT, "scripts", "reference", "storm.c"));
   const images: Readonly<Record<string, Image>> = {
     ours: await pauseImage(),
     reference: await referenceImage(folder),

@@ -12,7 +12,7 @@ const PANELS: readonly { figure: string; title: string; factor: number }[] = [
   { figure: "orphans reaped", title: "orphans reaped in 1 ms", factor: 1 / 1000 },
 ];
 
-const [COLUMNS, WIDTH, HEIGHT, LABELS, HEADING] = [3, 300, 190, 120, 36];
+const [COLUMNS, WIDTH, HEIGHT, LABELS, HEADING] = [3, 330, 190, 135, 36];
 
 /** The colours of a page: its ground, its text, and the bars of ours and of all others. */
 const THEMES = {

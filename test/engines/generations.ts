@@ -1,6 +1,7 @@
 /** The two generations of container engines that the tests run: this machine's packages, and Debian sid's in a root of their own. */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { debianMirrors } from "./apt.ts";
 import { KEPT, kept } from "./cache.ts";
 import { output } from "./command.ts";
 
@@ -22,33 +23,14 @@ const PACKAGES = [
   ...["cosign", "docker-registry", "jq", "oras"],
 ] as const;
 
-/** This machine's mirror of Debian, as apt is set up with; none where apt says nothing of it. */
-async function mirror(): Promise<readonly string[]> {
-  const sites = await output([
-    "apt-get",
-    "indextargets",
-    "--format",
-    "$(SITE)",
-    "Created-By: Packages",
-    "Label: Debian",
-  ]);
-  return sites.split("\n").slice(0, 1).filter(Boolean);
-}
-
 /** Debian sid as it is this week: its packages change daily, and one download a week is enough. */
 async function sid(): Promise<string> {
   const week = Math.floor(Date.now() / (7 * 24 * 3600 * 1000));
   const list = Bun.hash(PACKAGES.join()).toString(36);
   const root = await kept(`debian-sid-${week}-${list}`, async (path) => {
     console.log("Debian sid is downloaded, once a week: this takes two minutes");
-    await output([
-      "debootstrap",
-      "--variant=minbase",
-      `--include=${PACKAGES.join(",")}`,
-      "sid",
-      path,
-      ...(await mirror()),
-    ]);
+    const [mirror] = await debianMirrors();
+    await output(["debootstrap", "--variant=minbase", `--include=${PACKAGES.join(",")}`, "sid", path, mirror]);
     await rm(join(path, "var", "cache", "apt"), { recursive: true });
   });
   // The week before's stays, for a run that began in it.

@@ -31,7 +31,7 @@ export async function observe(program: string, { pidOne = false, ...launch }: Ca
 }
 
 /** The reason a case cannot run on this machine, or undefined. */
-export function missingFor({ pidOne, root }: Case): string | undefined {
+function missingFor({ pidOne, root }: Case): string | undefined {
   return (pidOne ? NEEDS_PID_ONE : undefined) ?? (root ? NEEDS_ROOT : undefined);
 }
 

@@ -14,7 +14,8 @@ const PT_INTERP = 3;
 export const PT_PHDR = 6;
 const PT_TLS = 7;
 
-/** Flags of a segment: it can be written to, it can be read. */
+/** Flags of a segment: it can be run, it can be written to, it can be read. */
+export const PF_X = 1;
 export const PF_W = 2;
 export const PF_R = 4;
 
@@ -228,6 +229,14 @@ export class Elf {
     const versions = this.#table(DT_VERSYM);
     const version = this.#bytes.readUInt16LE(versions + like.index * 2);
     this.#bytes.writeUInt16LE(version, versions + symbol.index * 2);
+    this.#symbols = undefined;
+  }
+
+  /** Makes `symbol`, which the executable has itself, one that a library must have. */
+  undefine(symbol: DynamicSymbol): void {
+    const at = this.#symbolAt(symbol.index);
+    this.#bytes.writeUInt16LE(0, at + 6); // st_shndx: SHN_UNDEF.
+    this.#bytes.writeBigUInt64LE(0n, at + 8); // st_value.
     this.#symbols = undefined;
   }
 

@@ -1,6 +1,6 @@
 /** Takes stretches of zeros out of an ELF executable, so that neither the file nor memory holds them. */
 import { InputError } from "../command/report.ts";
-import { Elf, HEADER_SIZES, PF_W, PT_LOAD, PT_PHDR, type Section, type Segment, SHT_NOBITS } from "./elf.ts";
+import { Elf, HEADER_SIZES, PF_W, PF_X, PT_LOAD, PT_PHDR, type Section, type Segment, SHT_NOBITS } from "./elf.ts";
 
 /** A stretch of the file that is to go. */
 export interface Hole {
@@ -13,13 +13,21 @@ export interface Hole {
 }
 
 /**
- * A hole is a multiple of so many bytes, so that what lies behind it in the file keeps its place within each such stretch of
- * memory. The kernel maps what it has cached around a page that is touched, 16 pages of 4 KiB at a time: where file and
- * memory are out of step that are fewer, and a start takes 30 more page faults.
+ * Bytes of a huge page on x86-64, and on arm64 with pages of 4 KiB. Offset and address of the code, which is most of the
+ * executable, are equal modulo this: then the kernel can map what it has cached as one piece with one page fault, up to a
+ * huge page. (Linkers call it max-page-size.)
  */
-const STEP = 64 * 1024;
+const HUGE_PAGE = 2 * 1024 * 1024;
 
-/** `hole` without the incomplete pages at its ends and what is more than a multiple of STEP. Throws an InputError if it is not zeros of one loaded segment. */
+/** The same for all else: the kernel maps 16 pages of 4 KiB around a page that is read, as far as they are cached. */
+const AROUND = 64 * 1024;
+
+/** What the offset and the address of the loaded `segment` are equal modulo. */
+function grainOf({ flags, alignment }: Segment): number {
+  return Math.max(alignment, (flags & PF_X) === 0 ? AROUND : HUGE_PAGE);
+}
+
+/** `hole` without the incomplete pages at its ends. Throws an InputError if it is not zeros of one loaded segment. */
 function wholePages(bytes: Buffer, elf: Elf, hole: Hole): Hole {
   const { offset, address, size, alignment, flags } = elf.segmentAt(hole.start);
   if (hole.end > offset + size) throw new InputError("what is to be cut is not in one segment");
@@ -29,9 +37,9 @@ function wholePages(bytes: Buffer, elf: Elf, hole: Hole): Hole {
     throw new InputError("what is to be cut is not zeros");
   const delta = address - offset;
   const start = Math.ceil((hole.start + delta) / alignment) * alignment - delta;
-  const end = start + Math.floor((hole.end - start) / STEP) * STEP;
+  const end = Math.floor((hole.end + delta) / alignment) * alignment - delta;
   if (start >= end || end >= offset + size)
-    throw new InputError("what is to be cut is less than 64 KiB or ends a segment");
+    throw new InputError("what is to be cut is less than a page or ends a segment");
   return { ...hole, start, end };
 }
 
@@ -55,6 +63,31 @@ function split(segment: Segment, holes: readonly Hole[]): Segment[] {
   return [...pieces, rest];
 }
 
+/** A stretch of the old file that is kept. */
+interface Kept {
+  /** Offset of its first byte. */
+  readonly start: number;
+  /** Offset behind its last byte. */
+  readonly end: number;
+  /** Offset of its first byte in the new file. */
+  readonly at: number;
+}
+
+/** What is kept of a file of `length` bytes: each of the loaded `pieces` with what follows it, up to a hole or the next. */
+function layOut(pieces: readonly Segment[], holes: readonly Hole[], length: number): Kept[] {
+  const kept: Kept[] = [];
+  let free = 0;
+  for (const [index, piece] of pieces.entries()) {
+    const next = pieces[index + 1]?.offset ?? length;
+    const end = holes.find((hole) => hole.end === next)?.start ?? next;
+    const grain = grainOf(piece);
+    const at = free + ((((piece.address - free) % grain) + grain) % grain);
+    kept.push({ start: piece.offset, end, at });
+    free = at + end - piece.offset;
+  }
+  return kept;
+}
+
 /** Offset of `size` unused bytes of the first segment, between sections, at a multiple of 8. */
 function spare(bytes: Buffer, elf: Elf, size: number): number {
   const first = elf.segmentAt(0);
@@ -74,19 +107,27 @@ function words(bytes: Buffer, at: number, numbers: readonly number[]): void {
 }
 
 /**
- * The executable `bytes`, which is changed on the way, without `holes`, of which whole stretches of 64 KiB go.
+ * The executable `bytes`, which is changed on the way, without `holes`, of which whole pages go.
  *
  * Every address stays what it was; a segment with a hole becomes two, and the table of program headers moves to where
- * it finds room. A section with a hole becomes two of the same name.
+ * it finds room. A section with a hole becomes two of the same name. Between segments there are as many zeros as it
+ * takes for the offset of each to suit its address.
  *
  * Throws an InputError if a hole is not zeros inside a segment, or the file is not laid out as linkers do.
  */
 export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
   const elf = new Elf(bytes);
   const whole = holes.map((hole) => wholePages(bytes, elf, hole)).sort((a, b) => a.start - b.start);
+  const parts = elf.segments.flatMap((it) => (it.type === PT_LOAD ? split(it, whole) : [it]));
+  const pieces = parts.filter(({ type }) => type === PT_LOAD);
+  if (pieces[0]?.offset !== 0 || pieces.some(({ offset }, index) => offset < (pieces[index - 1]?.offset ?? 0))) {
+    throw new InputError("the segments are not in the order of the file");
+  }
+  const kept = layOut(pieces, whole, bytes.length);
   /** Where the byte at `offset` is in the new file; those of a hole are where the hole was. */
   const moved = (offset: number): number => {
-    return offset - whole.reduce((sum, { start, end }) => sum + Math.max(0, Math.min(offset, end) - start), 0);
+    const home = kept.findLast(({ start }) => start <= offset);
+    return home === undefined ? offset : home.at + Math.min(offset, home.end) - home.start;
   };
   const sections = elf.sections;
   const table = Number(bytes.readBigUInt64LE(40)); // e_shoff
@@ -95,7 +136,6 @@ export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
   }
 
   // Program headers.
-  const parts = elf.segments.flatMap((it) => (it.type === PT_LOAD ? split(it, whole) : [it]));
   const size = parts.length * HEADER_SIZES.segment;
   const place = spare(bytes, elf, size);
   const before = Number(bytes.readBigUInt64LE(32)); // e_phoff
@@ -108,7 +148,7 @@ export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
     if (
       type !== PT_LOAD &&
       it.size > 0 &&
-      (inHole(it.offset) || moved(it.offset) + it.size !== moved(it.offset + it.size))
+      (inHole(it.offset) || moved(it.offset) + it.size - 1 !== moved(it.offset + it.size - 1))
     )
       throw new InputError("a program header is about what is to be cut");
     const at = place + index * HEADER_SIZES.segment;
@@ -141,11 +181,8 @@ export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
   }
   bytes.writeUInt16LE(sections.length + more.length, 60); // e_shnum
 
-  const kept: Buffer[] = [];
-  let from = 0;
-  for (const { start, end } of whole) {
-    kept.push(bytes.subarray(from, start));
-    from = end;
-  }
-  return Buffer.concat([...kept, bytes.subarray(from), ...more]);
+  const last = kept.at(-1);
+  const result = Buffer.alloc(last ? last.at + last.end - last.start : 0);
+  for (const { start, end, at } of kept) bytes.copy(result, at, start, end);
+  return Buffer.concat([result, ...more]);
 }

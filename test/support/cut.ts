@@ -5,9 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bundle } from "../../scripts/build/compile.ts";
 import { cut } from "../../scripts/build/cut.ts";
-import { Elf, PF_W, PT_LOAD, type Section, type Segment, SHT_NOBITS } from "../../scripts/build/elf.ts";
+import { Elf, PF_W, PF_X, PT_LOAD, type Section, type Segment, SHT_NOBITS } from "../../scripts/build/elf.ts";
 import { KEPT, reduceIcu } from "../../scripts/build/icu.ts";
 import type { Platform } from "../../scripts/build/platforms.ts";
+import { BUN_STORAGE } from "../../src/footprint.ts";
 
 /** Bytes from the beginning of ICU's data to its table of contents. */
 const HEADER = 144;
@@ -100,6 +101,21 @@ function cases(platform: Platform): void {
     expect(after.map(({ alignment }) => alignment)).toEqual(
       after.map(() => (platform.architecture === "arm64" ? 65536 : 4096)),
     );
+  });
+
+  test("code lies in the file as in memory, as far as a huge page goes, and all else as far as the kernel maps around a fault", () => {
+    const after = loaded(new Elf(small));
+    const code = after.filter(({ flags }) => (flags & PF_X) !== 0);
+    expect(code).toHaveLength(1);
+    for (const { offset, address } of code) expect((address - offset) % (2 * 1024 * 1024)).toBe(0);
+    for (const { offset, address } of after) expect((address - offset) % (64 * 1024)).toBe(0);
+    // What that takes is zeros, and little.
+    const sizes = after.reduce((sum, { size }) => sum + size, 0);
+    expect(small.length - sizes).toBeLessThan(1_000_000);
+  });
+
+  test("Bun's thread-local storage is as large as src/footprint.ts takes it for", () => {
+    expect(elf.threadStorage).toBeGreaterThanOrEqual(BUN_STORAGE);
   });
 
   test("all sections are where they were in memory and hold what they held", () => {

@@ -4,7 +4,7 @@
  * Written for the interpreter and for few pages touched: a class, a typed array or a TextEncoder would each cost more
  * time than all of it does. What writes is libc, a word at a call.
  */
-import { type Address, map, writers } from "./libc.ts";
+import { type Address, addressOf, map, writers } from "./libc.ts";
 
 /**
  * Sizes in bytes: of the arena, and of its stack. What is handed out lies above the stack, and begins in the middle of a
@@ -12,6 +12,12 @@ import { type Address, map, writers } from "./libc.ts";
  */
 const SIZE = 128 * 1024;
 const STACK = SIZE - (process.arch === "arm64" ? 48 : 16) * 1024 + 1024;
+
+/**
+ * Bytes between a variable of the loader's and where the arena is asked for. The loader's own memory ends before; it is
+ * the last before the stack, and what is mapped right behind it takes no page tables but those that libc has.
+ */
+const BEHIND_LOADER = 64 * 1024;
 
 /** A stretch of memory at a fixed address, of which the lower part is a stack. */
 export interface Arena {
@@ -36,7 +42,7 @@ export interface Arena {
 
 /** Makes an arena. */
 export function createArena(): Arena {
-  const start = map(SIZE);
+  const start = map(SIZE, addressOf("__libc_stack_end") + BEHIND_LOADER);
   const { wmemset, strcpy } = writers();
   let free = start + STACK;
 

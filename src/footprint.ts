@@ -6,10 +6,17 @@ import { pointerAt } from "./memory.ts";
 import type { Call } from "./native.ts";
 
 /**
- * Bytes on either side of the thread pointer that stay: the thread's control block and thread-local storage, libc's
+ * Bytes on either side of the thread pointer that stay mapped: the thread's control block and thread-local storage, libc's
  * and Bun's. On x86-64 storage lies below the pointer, on arm64 above. test/unit/bun.test.ts checks the size.
  */
 export const THREAD_STORAGE = 32 * 1024;
+
+/**
+ * Bytes of thread-local storage that are Bun's alone: the executable's comes first, right at the thread pointer (x86-64:
+ * below it; arm64: above it and the 16 bytes that it points to). From the System V ABI's supplements for ELF and
+ * thread-local storage. test/support/cut.ts checks, on both platforms, that Bun's is as large.
+ */
+export const BUN_STORAGE = 20 * 1024;
 
 /** Bytes below the first stack frame that may have been used and are given back. */
 const STACK = 512 * 1024;
@@ -31,12 +38,12 @@ function libraryBase(address: Address): Address {
 
 /**
  * The calls that unmap everything below libc, which is the executable, the JavaScript heap, compiled code and the
- * other libraries, and that give back the stack.
+ * other libraries, and that give back the stack and what Bun has stored for the thread.
  *
- * What stays, of what lies there: the page with the executable's copy of `stderr`, which libc uses, the arena, and the
- * thread's storage.
+ * What stays, of what lies there: the arena, and libc's part of the thread's storage.
  *
- * @returns no calls at all where memory is not laid out as expected
+ * @returns no calls at all where memory is not laid out as expected; also where libc uses a `stderr` of the executable's,
+ *   which is so as long as it is not sealed (scripts/build/seal.ts)
  */
 export function giveBack(arena: Arena): Call[] {
   const page = pageSize();
@@ -45,7 +52,6 @@ export function giveBack(arena: Arena): Call[] {
   const pageAfter = (address: Address) => pageOf(address + page - 1);
   const libc = libraryBase(addressOf("exit"));
   const loader = addressOf("__libc_stack_end"); // A variable of the loader's.
-  const stderr = pageOf(addressOf("stderr"));
   const start = pageOf(arena.start);
   const end = pageAfter(arena.end);
   // The loader puts the thread's storage below libc, or into a gap above it, where nothing is unmapped.
@@ -53,16 +59,21 @@ export function giveBack(arena: Arena): Call[] {
   const thread = pointer < libc ? pointer : libc;
   const storageStart = pageOf(thread - THREAD_STORAGE);
   const storageEnd = pageAfter(thread + THREAD_STORAGE);
-  if (!(stderr + page < start && end < storageStart && libc < loader)) return [];
+  const below = end < storageStart;
+  if (!((below || loader < start) && libc < loader && libc < addressOf("stderr"))) return [];
 
   const munmap = addressOf("munmap");
+  const madvise = addressOf("madvise");
   const stack = pageOf(pointerAt(loader));
+  const bunStart = pageAfter(process.arch === "arm64" ? pointer + 16 : pointer - BUN_STORAGE);
+  const bunSize = pageOf(process.arch === "arm64" ? pointer + 16 + BUN_STORAGE : pointer) - bunStart;
   const calls: Call[] = [
-    [munmap, 0, stderr],
-    [munmap, stderr + page, start - stderr - page],
-    [munmap, end, storageStart - end],
-    [addressOf("madvise"), stack - STACK, STACK, MADV_DONTNEED],
+    [munmap, 0, below ? start : storageStart],
+    [madvise, stack - STACK, STACK, MADV_DONTNEED],
   ];
+  if (below) calls.push([munmap, end, storageStart - end]);
+  // With large pages there may be none that is all Bun's.
+  if (bunSize > 0) calls.push([madvise, bunStart, bunSize, MADV_DONTNEED]);
   if (storageEnd < libc) calls.push([munmap, storageEnd, libc - storageEnd]);
   return calls;
 }

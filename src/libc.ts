@@ -198,9 +198,9 @@ const PROT_READ_WRITE = 3;
 /** mmap(2): private and of no file (bits/mman-linux.h). */
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 
-/** Maps `size` bytes of zeros, which are not JavaScript's: mmap(2). */
-export function map(size: number): Address {
-  return Number(loop.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
+/** Maps `size` bytes of zeros, which are not JavaScript's: at `hint` if nothing is there, or elsewhere: mmap(2). */
+export function map(size: number, hint: Address): Address {
+  return Number(loop.mmap(hint, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
 }
 
 /**

@@ -17,6 +17,9 @@
  * memory and collect garbage accordingly, on the way to a wait where all of it is given back; and reading all those
  * files takes time.
  *
+ * And it leaves libc its `stderr`: the linker gave the executable a copy of that variable, which libc would use instead
+ * of its own, so that a page of the executable had to stay for as long as pause runs.
+ *
  * The variables of the loader (LD_*, GLIBC_TUNABLES) are read before the executable is loaded: SECURITY.md.
  */
 
@@ -71,19 +74,42 @@ function only<T>(found: readonly T[], what: string): T {
   throw new InputError(`cannot seal this version of Bun: ${what} is there ${found.length} times instead of once`);
 }
 
+/** The two relocations of a variable of libc's that the executable has a copy of, `symbols` being its names there. */
+function usesOf(
+  image: Elf,
+  symbols: readonly DynamicSymbol[],
+  platform: Platform,
+): Record<"copy" | "pointer", Relocation> {
+  const { copy, global } = RELOCATIONS[platform.architecture];
+  const name = symbols[0]?.name;
+  const uses = image.relocations.filter(({ symbol }) => symbols.some(({ index }) => index === symbol));
+  const ofType = (type: number): Relocation[] => uses.filter((use) => use.type === type);
+  if (uses.length !== 2) throw new InputError(`cannot seal this version of Bun: ${name} is used ${uses.length} times`);
+  return { copy: only(ofType(copy), `the copy of ${name}`), pointer: only(ofType(global), `the pointer to ${name}`) };
+}
+
 /** Has the loader store the address of an empty list in the executable's `environ`, which libc no longer sees. */
 function emptyList(image: Elf, platform: Platform): void {
-  const { copy, global, relative } = RELOCATIONS[platform.architecture];
+  const { relative } = RELOCATIONS[platform.architecture];
   const names = LIST.map((name) => only(named(image, name, true), `the variable ${name}`));
   const environ = only([...new Set(names.map(({ address }) => address))], "the address of environ");
-  const indices = names.map(({ index }) => index);
-  const uses = image.relocations.filter(({ symbol }) => indices.includes(symbol));
-  const ofType = (type: number): Relocation[] => uses.filter((use) => use.type === type);
-  image.relocate(only(ofType(copy), "the copy of environ"), relative, image.start + 8);
-  image.relocate(only(ofType(global), "the pointer to environ"), relative, environ);
-  if (uses.length !== 2) throw new InputError(`cannot seal this version of Bun: environ is used ${uses.length} times`);
+  const { copy, pointer } = usesOf(image, names, platform);
+  image.relocate(copy, relative, image.start + 8);
+  image.relocate(pointer, relative, environ);
   // No symbol has such a name: libc, which looks for one of these, finds its own variable.
   for (const symbol of names) image.rename(symbol, `=${symbol.name.slice(1)}`);
+}
+
+/**
+ * Leaves `stderr` to libc. The loader still fills in the executable's copy, which Bun's code has the address of; but libc
+ * does not find it any more.
+ */
+function libcStderr(image: Elf, platform: Platform): void {
+  const symbol = only(named(image, "stderr", true), "the variable stderr");
+  if (usesOf(image, [symbol], platform).copy.address !== symbol.address) {
+    throw new InputError("cannot seal this version of Bun: stderr is not where it is copied to");
+  }
+  image.undefine(symbol);
 }
 
 /** Takes a text away of which there is one: an empty one is left. `what` says what it is. */
@@ -118,6 +144,7 @@ export function seal(bytes: Buffer, platform: Platform): void {
   const padding = bytes.subarray(8, 16);
   if (padding.some((byte) => byte !== 0)) throw new InputError("the padding of the ELF identification is not zero");
   emptyList(image, platform);
+  libcStderr(image, platform);
   const getenv = only(named(image, "getenv", false), "the import getenv");
   for (const [name, instead] of Object.entries(INSTEAD)) {
     if (named(image, instead, true).length > 0) throw new InputError(`the executable has a function ${instead} itself`);

@@ -326,6 +326,12 @@ describe("the seal", () => {
       expect(() => seal(renamed(name, "moved"), platform)).toThrow(`the import ${name} is there 0 times`);
     },
   );
+  test("leaves libc its stderr, and fails if Bun has no copy of it", () => {
+    const inBun = (path: string) => new Elf(readFileSync(path)).symbols.filter(({ name }) => name === "stderr");
+    expect(inBun(unsealed)).toMatchObject([{ defined: true }]);
+    expect(inBun(OURS)).toMatchObject([{ defined: false, address: 0 }]);
+    expect(() => seal(renamed("stderr", "moved"), platform)).toThrow("the variable stderr is there 0 times");
+  });
   test("fails if Bun finds its cgroup by another name", () => {
     const bytes = readFileSync(unsealed);
     const at = bytes.indexOf("/proc/self/cgroup");

@@ -59,14 +59,17 @@ export function giveBack(arena: Arena): Call[] {
   const thread = pointer < libc ? pointer : libc;
   const storageStart = pageOf(thread - THREAD_STORAGE);
   const storageEnd = pageAfter(thread + THREAD_STORAGE);
+  const stack = pageOf(pointerAt(loader));
+  // The arena is where it was asked for, behind the loader and not in the stack, or below all that stays.
   const below = end < storageStart;
-  if (!((below || loader < start) && libc < loader && libc < addressOf("stderr"))) return [];
+  const behind = loader < start && (end <= stack - STACK || stack <= start);
+  if (!((below || behind) && libc < loader && libc < addressOf("stderr"))) return [];
 
   const munmap = addressOf("munmap");
   const madvise = addressOf("madvise");
-  const stack = pageOf(pointerAt(loader));
-  const bunStart = pageAfter(process.arch === "arm64" ? pointer + 16 : pointer - BUN_STORAGE);
-  const bunSize = pageOf(process.arch === "arm64" ? pointer + 16 + BUN_STORAGE : pointer) - bunStart;
+  const bun = process.arch === "arm64" ? pointer + 16 : pointer - BUN_STORAGE;
+  const bunStart = pageAfter(bun);
+  const bunSize = pageOf(bun + BUN_STORAGE) - bunStart;
   const calls: Call[] = [
     [munmap, 0, below ? start : storageStart],
     [madvise, stack - STACK, STACK, MADV_DONTNEED],

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { progress } from "../command/report.ts";
 import { type Cold, type ColdStarts, coldStarts, READ_AHEAD } from "./cold.ts";
 import { instructions } from "./instructions.ts";
-import type { Program } from "./programs.ts";
+import { type Program, withUnpacked } from "./programs.ts";
 import { type Crowd, crowds, rest, type Weight } from "./rest.ts";
 import { readyTime, type Start, versionTime } from "./start.ts";
 import { interleaved, type Summary, summary } from "./statistics.ts";
@@ -47,30 +47,36 @@ function figure<T>(
   return { name, values: Object.fromEntries(cells) };
 }
 
+/** A program of which it can be seen when it is ready. */
+type Visible = Program & Required<Pick<Program, "ready">>;
+
+/** Starts of each of `programs` until it is ready, in turns; `what` is what the terminal shows. */
+function readyStarts(programs: readonly Visible[], rounds: number, what: string): Promise<Start[][]> {
+  return interleaved(
+    programs.map((program) => readyTime(program, program.ready)),
+    rounds,
+    (done) => progress(`${what}: ${done} of ${rounds}`),
+  );
+}
+
 /** Starts: `-v`, and until ready. */
 async function startFigures(programs: readonly Program[], rounds: number): Promise<Figure[]> {
   const versions = programs.filter((program) => program.version);
   const versionTimes = await interleaved(versions.map(versionTime), rounds, (done) =>
     progress(`-v: ${done} of ${rounds}`),
   );
-  const visible = programs.flatMap((program) => (program.ready ? [{ program, ready: program.ready }] : []));
-  const starts = await interleaved(
-    visible.map(({ program, ready }) => readyTime(program, ready)),
-    rounds,
-    (done) => progress(`ready: ${done} of ${rounds}`),
-  );
-  const ready = (name: string, key: keyof Start) =>
-    figure(
-      name,
-      visible.map(({ program }) => program),
-      starts,
-      (values) => values.map((start) => start[key]),
-    );
+  const visible = programs.flatMap((program) => (program.ready ? [{ ...program, ready: program.ready }] : []));
+  const starts = await readyStarts(visible, rounds, "ready");
+  const unpacked = await withUnpacked(visible, (copies) => readyStarts(copies, rounds, "ready, unpacked"));
+  const ready = (name: string, from: readonly Start[][], key: keyof Start) =>
+    figure(name, visible, from, (values) => values.map((start) => start[key]));
   return [
     figure("`-v`, ms", versions, versionTimes, (times) => times),
-    ready("ready, ms", "time"),
-    ready("processor time to ready, ms", "cpu"),
-    ready("page faults to ready", "faults"),
+    ready("ready, ms", starts, "time"),
+    ready("processor time to ready, ms", starts, "cpu"),
+    ready("page faults to ready", starts, "faults"),
+    ready("as an engine unpacks it: ready, ms", unpacked, "time"),
+    ready("as an engine unpacks it: page faults to ready", unpacked, "faults"),
   ];
 }
 

@@ -1,5 +1,5 @@
 /** The programs that the bench puts side by side. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileGo, compileReference, compileStatic } from "../reference/compile.ts";
@@ -32,9 +32,8 @@ export interface Pair {
 }
 
 /**
- * Does `task` with the executables `ours` and `floor`, as copies just written, like the files of an image just
- * unpacked. The kernel caches what was written in large pieces, and in small ones what a start has read again after the
- * cache was dropped: with those a start takes 15 % longer. The copies are removed in the end.
+ * Does `task` with the executables `ours` and `floor`, as copies just written, each by one write(2): the kernel caches
+ * them in large pieces, and can map many pages at each fault. The copies are removed in the end.
  */
 export async function withPair<T>(ours: string, floor: string, task: (pair: Pair) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
@@ -48,6 +47,33 @@ export async function withPair<T>(ours: string, floor: string, task: (pair: Pair
       ours: { name: "pause-ts", path: copy(ours), args: [], ready: CAUGHT, version: true },
       floor: { name: "empty Bun program", path: copy(floor), args: [], ready: "ended", version: true },
     });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Bytes that a container engine writes at a time when it unpacks a layer: seen of containerd 1.6.20 and podman 4.3.1. */
+const PIECE = 32 * 1024;
+
+/**
+ * Does `task` with copies of `programs` that are written as a container engine unpacks them: the kernel caches them in as
+ * small pieces, and maps as few pages at a fault. The copies are removed in the end.
+ */
+export async function withUnpacked<P extends Program, T>(
+  programs: readonly P[],
+  task: (unpacked: readonly P[]) => Promise<T>,
+): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
+  try {
+    const unpacked = programs.map((program, index) => {
+      const path = join(folder, `${index}`);
+      const bytes = readFileSync(program.path);
+      const file = openSync(path, "w", 0o755);
+      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, Math.min(PIECE, bytes.length - at));
+      closeSync(file);
+      return { ...program, path };
+    });
+    return await task(unpacked);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -31,25 +31,32 @@ export interface Pair {
   readonly floor: Program;
 }
 
+/** Does `task` with the path of a new folder, which is removed in the end. */
+async function inFolder<T>(task: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
+  try {
+    return await task(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 /**
  * Does `task` with the executables `ours` and `floor`, as copies just written, each by one write(2): the kernel caches
  * them in large pieces, and can map many pages at each fault. The copies are removed in the end.
  */
-export async function withPair<T>(ours: string, floor: string, task: (pair: Pair) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
-  const copy = (path: string): string => {
-    const fresh = join(mkdtempSync(join(folder, "copy-")), "pause");
-    writeFileSync(fresh, readFileSync(path), { mode: 0o755 });
-    return fresh;
-  };
-  try {
-    return await task({
+export function withPair<T>(ours: string, floor: string, task: (pair: Pair) => Promise<T>): Promise<T> {
+  return inFolder((folder) => {
+    const copy = (path: string): string => {
+      const fresh = join(mkdtempSync(join(folder, "copy-")), "pause");
+      writeFileSync(fresh, readFileSync(path), { mode: 0o755 });
+      return fresh;
+    };
+    return task({
       ours: { name: "pause-ts", path: copy(ours), args: [], ready: CAUGHT, version: true },
       floor: { name: "empty Bun program", path: copy(floor), args: [], ready: "ended", version: true },
     });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 /** Bytes that a container engine writes at a time when it unpacks a layer: seen of containerd 1.6.20 and podman 4.3.1. */
@@ -59,12 +66,11 @@ const PIECE = 32 * 1024;
  * Does `task` with copies of `programs` that are written as a container engine unpacks them: the kernel caches them in as
  * small pieces, and maps as few pages at a fault. The copies are removed in the end.
  */
-export async function withUnpacked<P extends Program, T>(
+export function withUnpacked<P extends Program, T>(
   programs: readonly P[],
   task: (unpacked: readonly P[]) => Promise<T>,
 ): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
-  try {
+  return inFolder((folder) => {
     const unpacked = programs.map((program, index) => {
       const path = join(folder, `${index}`);
       const bytes = readFileSync(program.path);
@@ -73,10 +79,8 @@ export async function withUnpacked<P extends Program, T>(
       closeSync(file);
       return { ...program, path };
     });
-    return await task(unpacked);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+    return task(unpacked);
+  });
 }
 
 /** Heading of the column that ratios are to: what upstream's image holds. */

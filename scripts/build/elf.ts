@@ -113,6 +113,8 @@ export class Elf {
   readonly segments: readonly Segment[];
   #entries: Map<number, number> | undefined;
   #symbols: readonly DynamicSymbol[] | undefined;
+  /** Names in the string table that nothing uses any more. */
+  readonly #free: { readonly at: number; readonly size: number }[] = [];
 
   /** Reads the program headers of `bytes`. Throws an InputError that calls the file `name` if it is not of this kind. */
   constructor(bytes: Uint8Array, name = "the executable") {
@@ -241,11 +243,15 @@ export class Elf {
     return this.segmentAt(0).address;
   }
 
-  /** Gives `symbol` another name, which must not be longer, and the version of the symbol `like`. */
+  /** Gives `symbol` another name, which must not be longer than its own or that of a library that `merge` took away, and the version of the symbol `like`. */
   rename(symbol: DynamicSymbol, name: string, like: DynamicSymbol = symbol): void {
-    const from = this.#nameAt(this.#symbolAt(symbol.index));
-    const to = from + symbol.name.length;
-    if (name.length > symbol.name.length) throw new InputError(`${name} is longer than ${symbol.name}`);
+    const own = this.#nameAt(this.#symbolAt(symbol.index));
+    const free = this.#free.findIndex(({ size }) => size >= name.length);
+    const [slot] = name.length <= symbol.name.length || free < 0 ? [] : this.#free.splice(free, 1);
+    const { at: from, size } = slot ?? { at: own, size: symbol.name.length };
+    const to = from + size;
+    if (name.length > size) throw new InputError(`there is no room for the name ${name}`);
+    this.#bytes.writeUInt32LE(from - this.#table(DT_STRTAB), this.#symbolAt(symbol.index));
     // The names of two symbols may share bytes: the end of one may be another.
     const shared = this.symbols.find((it) => {
       const other = this.#nameAt(this.#symbolAt(it.index));
@@ -297,6 +303,7 @@ export class Elf {
       }
       at += this.#bytes.readUInt32LE(at + 12);
     }
+    if (version === undefined) this.#free.push({ at: strings + entry[1], size: name.length });
   }
 
   /** Makes `relocation` one of `type` without a symbol: it stores `addend` where it did store the symbol's. */

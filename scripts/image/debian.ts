@@ -15,15 +15,15 @@ import { InputError, messageOf, progress } from "../command/report.ts";
 export const LIBC6 = {
   name: "libc6",
   source: "glibc",
-  version: "2.36-9+deb12u14",
+  version: "2.41-12+deb13u5",
   /** SPDX licence expression of its libraries; its copyright file has the exceptions. */
   licence: "LGPL-2.1-or-later",
   /** Debian's release, as in VERSION_ID of os-release(5). */
-  release: "12",
+  release: "13",
   /** SHA-256 of each architecture's .deb file. */
   sha256: {
-    amd64: "ba4f88f73dbc3ae9055f3c20f4523bfdbaf1ad13ff95e258924f77d20b4fbedf",
-    arm64: "01f4330719fd4f65580e16ea5a0527f372fca750e8f588d26deaf09f2d3b1cf4",
+    amd64: "b59b0625cd1a791375d40dab23a4d5d3d0641e3d0a773501becdc3725b7f99cf",
+    arm64: "0966fc3da1a26cc57647c68b5736f791b6e7eb498173a7993f63b6c89b4ed4f5",
   },
 } as const;
 

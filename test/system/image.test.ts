@@ -146,8 +146,9 @@ for (const platform of PLATFORMS) {
       const libraries = ["libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0", loader.replace(/.*\//, "")];
       expect(files.map(({ path }) => path).sort()).toEqual(
         [
-          ...["etc/debian_version", "etc/os-release", loader.slice(1), "pause"],
-          ...libraries.map((name) => `lib/${tuple}/${name}`),
+          ...["etc/debian_version", "etc/os-release", `usr${loader}`, "pause"],
+          ...new Set(["lib", loader.replace(/^\/(\w+)\/.*/, "$1")]),
+          ...libraries.map((name) => `usr/lib/${tuple}/${name}`),
           ...licenceTexts().map(({ path }) => path),
           ...["usr/share/doc/libc6/copyright", "var/lib/dpkg/status.d/libc6", "var/lib/dpkg/status.d/libc6.md5sums"],
         ].sort(),
@@ -210,7 +211,7 @@ for (const platform of PLATFORMS) {
         pause?.digest ?? "",
       );
       expect(components.find(({ name }) => name === "libc6")?.purl).toBe(
-        `pkg:deb/debian/libc6@${LIBC6.version.replace("+", "%2B")}?arch=${architecture}&distro=debian-12&upstream=glibc`,
+        `pkg:deb/debian/libc6@${LIBC6.version.replace("+", "%2B")}?arch=${architecture}&distro=debian-${LIBC6.release}&upstream=glibc`,
       );
     });
 

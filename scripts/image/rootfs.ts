@@ -50,14 +50,14 @@ export function librariesOf(executable: Uint8Array, platform: Platform, libc: De
   if (loader !== platform.loader) throw new InputError(`/pause asks for the loader ${loader}, not ${platform.loader}`);
   const link = `usr${loader}`;
   if (!libc.files.has(link))
-    throw new InputError(`/pause asks for ${loader}, but libc6 ${LIBC6.version} holds no /${link}`);
+    throw new InputError(`/pause asks for ${loader}, but libc6 ${libc.version} holds no /${link}`);
   const paths = new Set([link]);
   const add = (names: readonly string[], by: string): void => {
     for (const name of names) {
       const path = `usr/lib/${tuple}/${name}`;
       if (paths.has(path)) continue;
       const file = libc.files.get(path);
-      if (!file?.body) throw new InputError(`${by} needs ${name}, which libc6 ${LIBC6.version} does not hold`);
+      if (!file?.body) throw new InputError(`${by} needs ${name}, which libc6 ${libc.version} does not hold`);
       paths.add(path);
       add(new Elf(file.body, path).libraries, `/${path}`);
     }
@@ -98,7 +98,7 @@ export function rootfs(executable: Uint8Array, platform: Platform, libc: DebianP
   const ofPackage = taken.map((path): Entry => {
     const { mode, body, target } = libc.files.get(path) ?? {};
     if (target !== undefined) return { path, type: "symlink", mode: 0o777, target };
-    if (!body) throw new InputError(`libc6 ${LIBC6.version} holds no ${path}`);
+    if (!body) throw new InputError(`libc6 ${libc.version} holds no ${path}`);
     return file(path, body, mode);
   });
   const entries: Entry[] = [

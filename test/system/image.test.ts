@@ -4,11 +4,12 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../package.json";
-import { CACHE } from "../../scripts/build/bun.ts";
+import { CACHE } from "../../scripts/build/cache.ts";
 import { PLATFORMS } from "../../scripts/build/platforms.ts";
 import { messageOf } from "../../scripts/command/report.ts";
-import { LIBC6, libc6 } from "../../scripts/image/debian.ts";
-import { licenceTexts } from "../../scripts/image/licences.ts";
+import { LIBC6 } from "../../scripts/image/debian.ts";
+import { libc6 } from "../../scripts/image/libc.ts";
+import { imageLicence, licenceTexts } from "../../scripts/image/licences.ts";
 import { librariesOf } from "../../scripts/image/rootfs.ts";
 import { ArchiveReader, type Descriptor, type Index, type Manifest, type ReadImage } from "../support/image-reader.ts";
 import { freshProject, image, type Outcome, POOL } from "../support/project.ts";
@@ -131,7 +132,7 @@ for (const platform of PLATFORMS) {
       expect(read.config.config.Labels).toEqual({
         "org.opencontainers.image.created": new Date(TIME * 1000).toISOString().replace(".000", ""),
         "org.opencontainers.image.description": pkg.description,
-        "org.opencontainers.image.licenses": pkg.license,
+        "org.opencontainers.image.licenses": imageLicence(),
         "org.opencontainers.image.revision": "abc",
         "org.opencontainers.image.title": pkg.name,
         "org.opencontainers.image.version": pkg.version,

@@ -42,11 +42,11 @@ export function hasApt(): boolean {
   return Bun.which("apt-get") !== null && existsSync(APT_HELPER);
 }
 
-/** The mirrors that apt is set up with: none without apt. */
+/** The mirrors that apt is set up with, without a slash at the end: none without apt. */
 export async function mirrorsOfApt(): Promise<string[]> {
   if (!hasApt()) return [];
   const { out } = await run(["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"]);
-  return [...new Set(out.split("\n").filter((line) => line !== ""))];
+  return [...new Set(out.split("\n").flatMap((site) => site.replace(/\/+$/, "") || []))];
 }
 
 /**

@@ -1,9 +1,14 @@
 /** What only root could see of a locked PID 1, seen by anybody: of one that the kernel does not let lock, and of a subreaper. */
 import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { childrenOf, isReady, until } from "../../scripts/linux/proc.ts";
+import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { noneLeft } from "../support/burst.ts";
 import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
+import { TERMINATED } from "../support/output.ts";
+import { FOREIGN, writePreload } from "../support/preload.ts";
 import { OURS, startReady, whileRunning } from "../support/subject.ts";
 
 /** A process's children are closed off from the tests' pipes, which they would keep open. */
@@ -28,6 +33,31 @@ describe("dumpable, because the kernel refuses to make it otherwise", () => {
       expect(code().length).toBeGreaterThan(0);
     }),
   );
+
+  const stays = "what is not Bun's stays: libc's heap, and what somebody else has mapped below the executable";
+  test(stays, async () => {
+    const folder = mkdtempSync(join(tmpdir(), "pause-preload-"));
+    try {
+      const preload = join(folder, "preload.so");
+      writePreload(preload);
+      await whileRunning(startReady({ ...launch, env: { LD_PRELOAD: preload } }), async (subject) => {
+        const maps = readFileSync(`/proc/${subject.pid}/maps`, "utf8");
+        const [start, end] = [FOREIGN.start, FOREIGN.start + FOREIGN.size].map((at) =>
+          at.toString(16).padStart(8, "0"),
+        );
+        expect(maps).toMatch(new RegExp(`^${start}-${end} r--p `, "m"));
+        expect(maps).toContain("[heap]");
+        subject.send(SIGTERM);
+        expect(await subject.ended()).toMatchObject({
+          exit: 0,
+          stdout: "",
+          stderr: expect.stringContaining(TERMINATED),
+        });
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 });
 
 describe("no privilege is needed to see that it reaps", () => {

@@ -2,8 +2,8 @@
  * Runs a command of this machine in the image's files, so that all of it, pause first, runs with the image's own libc and
  * loader: `bun test/support/in-image.ts npm test`. It takes root, and a libc here that is no newer than the image's.
  *
- * The root is what `npm run image -- --rootfs` writes, in a mount namespace. Added are /usr with the tools, the folder for
- * temporary files, and the project, in which dist/pause is the image's /pause.
+ * The root is what `npm run image -- --rootfs` writes, in a mount namespace. Below its files in /usr lie those of this
+ * machine, the tools. Added are the folder for temporary files, and the project, in which dist/pause is the image's /pause.
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,19 +16,20 @@ import { IS_ROOT } from "./skip.ts";
 
 /**
  * Makes the folder `$1` the root, with the project `$2` and the folder `$3` where they are, and becomes the rest. The
- * loader finds the image's libraries in /lib, where it looks first, and what the tools need besides in /usr/lib: there
- * is no /etc/ld.so.cache. /etc/alternatives is where Debian's tools have their other names.
+ * loader finds libraries by its own list of folders: there is no /etc/ld.so.cache. In /etc/alternatives Debian's tools
+ * have their other names.
  */
 const ENTER = `root=$1 project=$2 temporary=$3
 shift 3
 mount --bind "$root" "$root"
-for folder in /proc /sys /dev /usr /etc/alternatives "$temporary" "$project"; do
+mount -t overlay -o "lowerdir=$root/usr:/usr" overlay "$root/usr"
+for folder in /proc /sys /dev /etc/alternatives "$temporary" "$project"; do
   [ -d "$folder" ] || continue
   mkdir -p "$root$folder"
   mount --rbind "$folder" "$root$folder"
 done
 mount --bind "$root/pause" "$root$project/dist/pause"
-ln -s usr/bin usr/sbin "$root"
+for name in bin sbin; do [ -e "$root/$name" ] || ln -s "usr/$name" "$root"; done
 mkdir "$root/old"
 cd "$root"
 pivot_root . old

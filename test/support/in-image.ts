@@ -9,7 +9,6 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
-import { LIBC6 } from "../../scripts/image/debian.ts";
 import { compileReference } from "../../scripts/reference/compile.ts";
 import { image } from "./project.ts";
 import { IS_ROOT } from "./skip.ts";
@@ -53,7 +52,6 @@ try {
   const made = await image(["--rootfs", root]);
   if (made.status !== 0) throw new Error(made.stderr.trim());
   if (!existsSync(join(ROOT, "dist", "pause"))) throw new Error("there is no dist/pause: npm run build");
-  console.log(`in the image's files, with libc6 ${LIBC6.version}`);
   const enter = ["unshare", "--mount", "sh", "-ec", ENTER, "enter", root, ROOT, tmpdir(), ...command];
   status = await Bun.spawn(enter, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] }).exited;
 } finally {

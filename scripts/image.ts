@@ -8,6 +8,7 @@ import { DIST } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
 import { refuseTarget, type Sources, writeArchive, writeFolder } from "./image/assemble.ts";
 import { COMPRESSIONS, type Compression } from "./image/layer.ts";
+import { bring, mirrorAt } from "./image/libc.ts";
 import { parseReference } from "./image/name.ts";
 import { provenance } from "./image/provenance.ts";
 
@@ -23,9 +24,17 @@ const OPTIONS = {
   output: { type: "string", description: `The archive's path (default: dist/${pkg.name}.oci.tar)` },
   rootfs: { type: "string", description: "Instead write one platform's root filesystem as this new folder" },
   revision: { type: "string", description: "The commit that the labels name (default: git's)" },
+  source: {
+    type: "string",
+    description: "Where the labels say the sources are (default: git's origin, if it is an http address)",
+  },
   "debian-mirror": {
     type: "string",
     description: "Where to fetch libc6 (default: DEBIAN_MIRROR, or as apt is set up)",
+  },
+  libc6: {
+    type: "string",
+    description: "Instead a libc6 package that is there already; for two platforms two, with a comma",
   },
 } as const;
 
@@ -52,14 +61,19 @@ await command("image", "Build the image, without Docker and without root", OPTIO
   await refuseTarget(path, args.rootfs !== undefined);
   const { DEBIAN_MIRROR } = process.env;
   const mirror = args["debian-mirror"] || DEBIAN_MIRROR || undefined;
-  const sources: Sources = { origin: await provenance(args.revision), mirror };
+  const wanted = args.rootfs ? [platform] : (platforms ?? PLATFORMS);
+  const supply = {
+    ...(mirror && { mirror: mirrorAt(mirror) }),
+    ...(args.libc6 && { brought: await bring(args.libc6, wanted) }),
+  };
+  const sources: Sources = { origin: await provenance(args.revision, args.source), supply };
 
   if (args.rootfs) {
     await writeFolder(path, platform, sources);
     progress("");
     return;
   }
-  const { index, shares, files } = await writeArchive(path, platforms ?? PLATFORMS, compression, reference, sources);
+  const { index, shares, files } = await writeArchive(path, wanted, compression, reference, sources);
   progress("");
   console.log(`${reference.familiar} ${index.descriptor.digest}`);
   for (const { platform, size, image } of shares) {

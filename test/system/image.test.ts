@@ -4,11 +4,12 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../package.json";
-import { CACHE } from "../../scripts/build/bun.ts";
+import { CACHE } from "../../scripts/build/cache.ts";
 import { PLATFORMS } from "../../scripts/build/platforms.ts";
 import { messageOf } from "../../scripts/command/report.ts";
-import { LIBC6, libc6 } from "../../scripts/image/debian.ts";
-import { licenceTexts } from "../../scripts/image/licences.ts";
+import { LIBC6 } from "../../scripts/image/debian.ts";
+import { libc6 } from "../../scripts/image/libc.ts";
+import { imageLicence, licenceTexts } from "../../scripts/image/licences.ts";
 import { librariesOf } from "../../scripts/image/rootfs.ts";
 import { ArchiveReader, type Descriptor, type Index, type Manifest, type ReadImage } from "../support/image-reader.ts";
 import { freshProject, image, type Outcome, POOL } from "../support/project.ts";
@@ -131,7 +132,7 @@ for (const platform of PLATFORMS) {
       expect(read.config.config.Labels).toEqual({
         "org.opencontainers.image.created": new Date(TIME * 1000).toISOString().replace(".000", ""),
         "org.opencontainers.image.description": pkg.description,
-        "org.opencontainers.image.licenses": pkg.license,
+        "org.opencontainers.image.licenses": imageLicence(),
         "org.opencontainers.image.revision": "abc",
         "org.opencontainers.image.title": pkg.name,
         "org.opencontainers.image.version": pkg.version,
@@ -146,8 +147,9 @@ for (const platform of PLATFORMS) {
       const libraries = ["libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0", loader.replace(/.*\//, "")];
       expect(files.map(({ path }) => path).sort()).toEqual(
         [
-          ...["etc/debian_version", "etc/os-release", loader.slice(1), "pause"],
-          ...libraries.map((name) => `lib/${tuple}/${name}`),
+          ...["etc/debian_version", "etc/os-release", `usr${loader}`, "pause"],
+          ...new Set(["lib", loader.replace(/^\/(\w+)\/.*/, "$1")]),
+          ...libraries.map((name) => `usr/lib/${tuple}/${name}`),
           ...licenceTexts().map(({ path }) => path),
           ...["usr/share/doc/libc6/copyright", "var/lib/dpkg/status.d/libc6", "var/lib/dpkg/status.d/libc6.md5sums"],
         ].sort(),
@@ -210,7 +212,7 @@ for (const platform of PLATFORMS) {
         pause?.digest ?? "",
       );
       expect(components.find(({ name }) => name === "libc6")?.purl).toBe(
-        `pkg:deb/debian/libc6@${LIBC6.version.replace("+", "%2B")}?arch=${architecture}&distro=debian-12&upstream=glibc`,
+        `pkg:deb/debian/libc6@${LIBC6.version.replace("+", "%2B")}?arch=${architecture}&distro=debian-${LIBC6.release}&upstream=glibc`,
       );
     });
 

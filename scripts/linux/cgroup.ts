@@ -51,7 +51,16 @@ function isRemoved(folder: string): boolean {
 function removeLeft(root: string): void {
   for (const name of readdirSync(root)) {
     const [, pid] = /^pause-ts-(\d+)$/.exec(name) ?? [];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) isRemoved(join(root, name));
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    const folder = join(root, name);
+    // What was frozen in it has been killed and ends as soon as it may go on.
+    for (const [file, thawed] of [
+      ["freezer.state", "THAWED"],
+      ["cgroup.freeze", "0"],
+    ] as const) {
+      if (existsSync(join(folder, file))) writeFileSync(join(folder, file), thawed);
+    }
+    for (let tries = 0; tries < 100 && !isRemoved(folder); tries++) Bun.sleepSync(10);
   }
 }
 

@@ -5,8 +5,8 @@ import { childrenOf, status, until } from "./proc.ts";
 /** The signals by which a user, a terminal or a service manager ends a command. */
 const SIGNALS = ["SIGHUP", "SIGINT", "SIGTERM"] as const;
 
-/** What is to undo, oldest first. */
-const undos = new Set<() => unknown>();
+/** What is to undo, oldest first: before all else, and thus last, what this process has started is ended. */
+const undos = new Set<() => unknown>([endDescendants]);
 
 let listening = false;
 let ending = false;
@@ -37,14 +37,17 @@ export async function endDescendants(): Promise<void> {
   });
 }
 
-/** Undoes everything, latest first, ends what this process has started, and ends as if the signal had not been handled. */
+/** Undoes everything, latest first, and ends as if the signal had not been handled. */
 async function end(signal: (typeof SIGNALS)[number]): Promise<void> {
   // Once only: npm passes on what the terminal has sent to the whole group already.
   if (ending) return;
   ending = true;
-  for (const undo of [...undos].reverse().concat(endDescendants)) {
+  // Whoever waits for what is ended now need not say so.
+  process.on("unhandledRejection", () => {});
+  for (const undo of [...undos].reverse()) {
     try {
-      await undo();
+      // One that is undone may take another back.
+      if (undos.has(undo)) await undo();
     } catch {
       // The others are to be undone all the same.
     }

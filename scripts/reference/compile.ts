@@ -1,5 +1,5 @@
 /** Compiles what lies beside it: the C reference, which is the tests' oracle and the bench's yardstick, and its company. */
-import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, parse } from "node:path";
 import { version } from "../../package.json";
@@ -26,6 +26,7 @@ function output(): string {
   } catch {
     if (elsewhere === undefined) {
       const { path, remove } = makeFolder(tmpdir());
+      chmodSync(path, 0o755); // Another user may run what is in it.
       process.once("exit", remove);
       elsewhere = path;
     }

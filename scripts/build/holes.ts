@@ -88,19 +88,6 @@ function layOut(pieces: readonly Segment[], holes: readonly Hole[], length: numb
   return kept;
 }
 
-/** Offset of `size` unused bytes of the first segment, between sections, at a multiple of 8. */
-function spare(bytes: Buffer, elf: Elf, size: number): number {
-  const first = elf.segmentAt(0);
-  const inFile = elf.sections.filter((it) => it.address !== 0 && it.type !== SHT_NOBITS);
-  const sorted = inFile.filter(({ offset }) => offset < first.size).sort((a, b) => a.offset - b.offset);
-  for (const [index, section] of sorted.entries()) {
-    const start = Math.ceil((section.offset + section.size) / 8) * 8;
-    const next = sorted[index + 1]?.offset ?? 0;
-    if (start + size <= next && bytes.subarray(start, next).every((byte) => byte === 0)) return start;
-  }
-  throw new InputError("the executable has no room for more program headers");
-}
-
 /** Writes `numbers` as words of 8 bytes. */
 function words(bytes: Buffer, at: number, numbers: readonly number[]): void {
   for (const [index, number] of numbers.entries()) bytes.writeBigUInt64LE(BigInt(number), at + index * 8);
@@ -137,7 +124,7 @@ export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
 
   // Program headers.
   const size = parts.length * HEADER_SIZES.segment;
-  const place = spare(bytes, elf, size);
+  const place = elf.spare(size);
   const before = Number(bytes.readBigUInt64LE(32)); // e_phoff
   bytes.fill(0, before, before + elf.segments.length * HEADER_SIZES.segment);
   for (const [index, segment] of parts.entries()) {

@@ -16,7 +16,7 @@ import { ratio, table } from "./bench/table.ts";
 import { compile, isStale } from "./build/compile.ts";
 import { hostPlatform } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
-import { ROOT } from "./command/project.ts";
+import { DIST, ROOT } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
@@ -44,7 +44,7 @@ async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
   const { present, notes } = company();
   const programs = [ours, floor, ...present];
   const names = programs.map(({ name }) => name);
-  const image = join(ROOT, "dist", "pause-ts.oci.tar");
+  const image = join(DIST, "pause-ts.oci.tar");
   const namespace = pidNamespace();
   if (!namespace) notes.push(`Storms are left out: ${NO_PID_NAMESPACE}.`);
   const storm = compileStorm();
@@ -74,8 +74,8 @@ async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
     notes,
     figures: figures.map((figure) => ({ ...figure, ratio: ratio(figure, ours.name, YARDSTICK) })),
   };
-  await put(join(ROOT, "dist", "bench.json"), `${JSON.stringify(json, null, 2)}\n`);
-  for (const theme of ALL_THEMES) await put(join(ROOT, "dist", `bench-${theme}.svg`), chart(figures, names, theme));
+  await put(join(DIST, "bench.json"), `${JSON.stringify(json, null, 2)}\n`);
+  for (const theme of ALL_THEMES) await put(join(DIST, `bench-${theme}.svg`), chart(figures, names, theme));
 }
 
 /** Where the guard's record is. */
@@ -141,7 +141,7 @@ await command("bench", "Measure pause-ts beside an empty Bun program and C pause
   };
   if (args.check && args.record) throw new InputError("--check or --record, not both");
   const guarding = args.check || args.record ? guardStorm() : undefined;
-  const path = join(ROOT, "dist", "pause");
+  const path = join(DIST, "pause");
   if (isStale(path)) await compile(hostPlatform(), path);
   await withPair(path, await floor(), async (pair) => {
     if (guarding === undefined) await bench(pair, extent);

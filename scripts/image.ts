@@ -4,7 +4,7 @@ import { join, relative, resolve } from "node:path";
 import pkg from "../package.json";
 import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
-import { ROOT } from "./command/project.ts";
+import { DIST } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
 import { refuseTarget, type Sources, writeArchive, writeFolder } from "./image/assemble.ts";
 import { COMPRESSIONS, type Compression } from "./image/layer.ts";
@@ -38,9 +38,9 @@ const OPTIONS = {
   },
 } as const;
 
-/** The platforms in a comma-separated list of `linux/amd64` or `linux-amd64`, in the order of the index. Throws an InputError at an unknown one. */
+/** The platforms in a comma-separated list, in the order of the index. Throws an InputError at an unknown one. */
 function platformsIn(list: string): Platform[] {
-  const wanted = list.split(",").map((name) => platformNamed(name.trim().replace("/", "-")));
+  const wanted = list.split(",").map((name) => platformNamed(name.trim()));
   return PLATFORMS.filter((platform) => wanted.includes(platform));
 }
 
@@ -57,7 +57,7 @@ await command("image", "Build the image, without Docker and without root", OPTIO
   const platforms = args.platform ? platformsIn(args.platform) : undefined;
   const [platform = hostPlatform(), another] = platforms ?? [];
   if (args.rootfs && another) throw new InputError("--rootfs takes one --platform");
-  const path = resolve(args.rootfs ?? args.output ?? join(ROOT, "dist", `${pkg.name}.oci.tar`));
+  const path = resolve(args.rootfs ?? args.output ?? join(DIST, `${pkg.name}.oci.tar`));
   await refuseTarget(path, args.rootfs !== undefined);
   const { DEBIAN_MIRROR } = process.env;
   const mirror = args["debian-mirror"] || DEBIAN_MIRROR || undefined;

@@ -1,7 +1,8 @@
 /** The programs that the bench puts side by side. */
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withFolder } from "../command/folder.ts";
 import { compileGo, compileReference, compileStatic } from "../reference/compile.ts";
 
 /** Lines of /proc/PID/status that, all there at once, say that a program is ready; or `ended` for one that ends by itself. */
@@ -31,22 +32,12 @@ export interface Pair {
   readonly floor: Program;
 }
 
-/** Does `task` with the path of a new folder, which is removed in the end. */
-async function inFolder<T>(task: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
-  try {
-    return await task(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
 /**
  * Does `task` with the executables `ours` and `floor`, as copies just written, each by one write(2): the kernel caches
  * them in large pieces, and can map many pages at each fault. The copies are removed in the end.
  */
 export function withPair<T>(ours: string, floor: string, task: (pair: Pair) => Promise<T>): Promise<T> {
-  return inFolder((folder) => {
+  return withFolder(tmpdir(), (folder) => {
     const copy = (path: string): string => {
       const fresh = join(mkdtempSync(join(folder, "copy-")), "pause");
       writeFileSync(fresh, readFileSync(path), { mode: 0o755 });
@@ -70,7 +61,7 @@ export function withUnpacked<P extends Program, T>(
   programs: readonly P[],
   task: (unpacked: readonly P[]) => Promise<T>,
 ): Promise<T> {
-  return inFolder((folder) => {
+  return withFolder(tmpdir(), (folder) => {
     const unpacked = programs.map((program, index) => {
       const path = join(folder, `${index}`);
       const bytes = readFileSync(program.path);

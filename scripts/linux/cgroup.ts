@@ -1,6 +1,8 @@
 /** Cgroups to weigh processes in, to stop them and to take their memory away: cgroups(7), version 1 or 2. */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { endDescendants, onInterrupt } from "./interrupt.ts";
+import { until } from "./proc.ts";
 
 /** A cgroup of our own. */
 export interface Cgroup {
@@ -32,14 +34,42 @@ export interface Memory extends Cgroup {
   release(): void;
 }
 
-const NAME = `pause-${process.pid}`;
+const NAME = `pause-ts-${process.pid}`;
 const ROOT = "/sys/fs/cgroup";
+
+/** Whether the cgroup at `folder` can be and is removed now: while something runs in it, it cannot. */
+function isRemoved(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Removes what processes that have ended have left in the cgroup at `root`. */
+function removeLeft(root: string): void {
+  for (const name of readdirSync(root)) {
+    const [, pid] = /^pause-ts-(\d+)$/.exec(name) ?? [];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    const folder = join(root, name);
+    // What was frozen in it has been killed and ends as soon as it may go on.
+    for (const [file, thawed] of [
+      ["freezer.state", "THAWED"],
+      ["cgroup.freeze", "0"],
+    ] as const) {
+      if (existsSync(join(folder, file))) writeFileSync(join(folder, file), thawed);
+    }
+    for (let tries = 0; tries < 100 && !isRemoved(folder); tries++) Bun.sleepSync(10);
+  }
+}
 
 /** Makes a cgroup under the first of `roots` that gives it the file `control`. Undefined where none does, as for users other than root. */
 function make(roots: readonly string[], control: string): string | undefined {
   for (const root of roots) {
     if (!existsSync(join(root, "cgroup.procs"))) continue;
     const folder = join(root, NAME);
+    removeLeft(root);
     try {
       mkdirSync(folder);
     } catch {
@@ -51,7 +81,20 @@ function make(roots: readonly string[], control: string): string | undefined {
   return undefined;
 }
 
-const base = (folder: string): Cgroup => ({ procs: join(folder, "cgroup.procs"), remove: () => rmdirSync(folder) });
+/** What all kinds have: that at `folder` is removed when a signal ends this process. */
+function base(folder: string): Cgroup {
+  const forget = onInterrupt(async () => {
+    await endDescendants();
+    await until("the cgroup to be empty", () => isRemoved(folder));
+  });
+  return {
+    procs: join(folder, "cgroup.procs"),
+    remove() {
+      rmdirSync(folder);
+      forget();
+    },
+  };
+}
 
 /** A freezer, or undefined where none can be made. */
 export function freezer(): Freezer | undefined {

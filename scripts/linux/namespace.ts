@@ -1,8 +1,12 @@
 /** New PID namespaces, with what this machine offers: as root, or through a user namespace. */
 
+/** What is appended to this is killed when this process ends, however that ends. */
+export const WITH_US = ["setpriv", "--pdeathsig", "KILL"];
+const NEW_PID = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+
 /** `unshare` and its options, to which the program to run as PID 1 is appended. */
-const AS_ROOT = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
-const AS_USER = ["unshare", "--user", "--map-root-user", ...AS_ROOT.slice(1)];
+const AS_ROOT = [...WITH_US, "unshare", ...NEW_PID];
+const AS_USER = [...WITH_US, "unshare", "--user", "--map-root-user", ...NEW_PID];
 
 /**
  * A parent of PID 1 that ends as PID 1 does: with its exit status, or by its signal, which a shell tells as a status above

@@ -1,7 +1,7 @@
 /** One soak: disturbs a PID 1 for some time and looks at what is left of it. */
-import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withFolder } from "../command/folder.ts";
 import { InputError, messageOf, progress } from "../command/report.ts";
 import { childrenOf, isReady, status, until } from "../linux/proc.ts";
 import { DISTURBANCES, planned } from "./disturbances.ts";
@@ -83,8 +83,7 @@ async function leaveAlone(pod: Pod, seconds: number): Promise<void> {
  */
 export async function soak(wanted: Soak): Promise<Summary> {
   if (!wanted.trace) return disturbed(wanted, undefined);
-  const folder = mkdtempSync(join(tmpdir(), "pause-trace-"));
-  return disturbed(wanted, join(folder, "calls")).finally(() => rmSync(folder, { recursive: true }));
+  return withFolder(tmpdir(), (folder) => disturbed(wanted, join(folder, "calls")));
 }
 
 /** Soaks a program, and if there is a `log` has every call written to it. */

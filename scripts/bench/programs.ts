@@ -2,15 +2,16 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NO_SIGNALS, THREE_HANDLERS } from "../linux/proc.ts";
 import { compileGo, compileReference, compileStatic } from "../reference/compile.ts";
 
 /** Lines of /proc/PID/status that, all there at once, say that a program is ready; or `ended` for one that ends by itself. */
 export type Readiness = readonly string[] | "ended";
 
-/** Ours and C: INT, TERM and CHLD caught, none blocked (for ours: inside sigsuspend(2)), asleep. */
-export const CAUGHT: readonly string[] = ["SigBlk:\t0000000000000000", "SigCgt:\t0000000000014002", "State:\tS"];
+/** Ours and C: as `showsReady` of linux/proc.ts has it, with nothing blocked at all. */
+export const CAUGHT: readonly string[] = [`SigBlk:\t${NO_SIGNALS}`, `SigCgt:\t${THREE_HANDLERS}`, "State:\tS"];
 
-/** catatonit -P blocks all that can be blocked and wait on a signalfd(2); its first sleep is that wait. */
+/** catatonit -P blocks all that can be blocked and waits on a signalfd(2); its first sleep is that wait. */
 const BLOCKED: Readiness = ["SigBlk:\tfffffffe3ffbfa07", "State:\tS"];
 
 /** A program of the bench. */

@@ -1,9 +1,9 @@
 /** Measurements at rest: what one process and what many of them weigh, and how quiet they are. */
 import { readdirSync, readFileSync } from "node:fs";
 import { type Memory, memory } from "../linux/cgroup.ts";
-import { status } from "../linux/proc.ts";
+import { contextSwitches, status } from "../linux/proc.ts";
+import { command, wait } from "../linux/spawn.ts";
 import type { Program } from "./programs.ts";
-import { command, wait } from "./spawn.ts";
 import { waitReady } from "./start.ts";
 
 /** What one process weighs, in KiB. */
@@ -73,16 +73,6 @@ export interface Rest {
   readonly switches: number;
 }
 
-/** Context switches of every thread of the process so far, wanted and unwanted. */
-function switches(pid: number): number {
-  return readdirSync(`/proc/${pid}/task`)
-    .map((thread) => status(Number(thread)))
-    .reduce(
-      (sum, now) => sum + Number(now?.["voluntary_ctxt_switches"]) + Number(now?.["nonvoluntary_ctxt_switches"]),
-      0,
-    );
-}
-
 /** Starts one process of each program and watches them all for `seconds`, after one second to come to rest. */
 export async function rest(
   programs: readonly Program[],
@@ -92,12 +82,12 @@ export async function rest(
   const pids: number[] = [];
   try {
     for (const program of programs) {
-      const pid = command(program.path, ...program.args).spawn();
+      const pid = command([program.path, ...program.args]).spawn();
       pids.push(pid);
       await settle(program, [pid]);
     }
     await Bun.sleep(1000);
-    const before = pids.map(switches);
+    const before = pids.map(contextSwitches);
     const end = performance.now() + seconds * 1000;
     for (let left = end - performance.now(); left > 0; left = end - performance.now()) {
       onSecond(seconds - Math.ceil(left / 1000));
@@ -106,7 +96,7 @@ export async function rest(
     return pids.map((pid, index) => ({
       threads: threadsOf(pid),
       descriptors: ifAllowed(() => readdirSync(`/proc/${pid}/fd`).length),
-      switches: switches(pid) - (before[index] ?? 0),
+      switches: contextSwitches(pid) - (before[index] ?? 0),
     }));
   } finally {
     for (const pid of pids) {

@@ -1,4 +1,4 @@
-/** The signals of Linux: those that are called by name, and the lists of all that can be sent. Numbers are those of signal(7). */
+/** The signals of Linux: those that are called by name, sets of them, and the lists of all that can be sent. Numbers are those of signal(7). */
 import { constants } from "node:os";
 
 const { signals } = constants;
@@ -7,7 +7,7 @@ const { signals } = constants;
 export const SIGINT: number = signals.SIGINT;
 /** Ends what it is sent to. Nothing can be done about it. */
 export const SIGKILL: number = signals.SIGKILL;
-/** Comes of a write that nobody reads. Bun ignores it in its own process. */
+/** Comes of a write that nobody reads. */
 export const SIGPIPE: number = signals.SIGPIPE;
 /** Ends a pause: a handler of its own. */
 export const SIGTERM: number = signals.SIGTERM;
@@ -17,8 +17,24 @@ export const SIGCHLD: number = signals.SIGCHLD;
 export const SIGCONT: number = signals.SIGCONT;
 /** Stops what it is sent to. Nothing can be done about it. */
 export const SIGSTOP: number = signals.SIGSTOP;
-/** Comes of a file that becomes too large. Bun ignores it in its own process. */
+/** Comes of a file that becomes too large. */
 export const SIGXFSZ: number = signals.SIGXFSZ;
+
+/** What Bun ignores in its own process, and a program that is started must not. */
+export const IGNORED_BY_BUN: readonly number[] = [SIGPIPE, SIGXFSZ];
+
+/** A `sigset_t`: 128 bytes, signal `n` is bit `n - 1`, counted from the lowest bit of the first word. */
+export type SignalSet = Uint32Array<ArrayBuffer>;
+
+/** Makes a `sigset_t` that holds `signals` (1 to 64) and no other: sigemptyset(3), sigaddset(3). */
+export function signalSet(...signals: readonly number[]): SignalSet {
+  const set = new Uint32Array(32);
+  for (const signal of signals) {
+    const bit = signal - 1;
+    set[bit >> 5] = (set[bit >> 5] ?? 0) | (1 << (bit & 31));
+  }
+  return set;
+}
 
 /** The highest number: `_NSIG` of asm/signal.h, less one. */
 const LAST = 64;

@@ -44,12 +44,12 @@ testIf(
     let early = 0;
     for (let round = 0; round < 50 && early < 5; round++) {
       const subject = await start({ program: OURS }, { pidOne: true });
-      const held = () => (mask(subject.pid, "SigBlk") & TERM_BIT) !== 0n || isReady(subject.pid);
+      const held = () => (mask(status(subject.pid), "SigBlk") & TERM_BIT) !== 0n || isReady(subject.pid);
       // By name: unshare and the launcher, which the process was before, may block signals of their own accord.
       const starting = (now = status(subject.pid)) =>
         now && !now["State"]?.startsWith("Z") && !(now["Name"] === "pause" && held());
       while (starting());
-      if ((mask(subject.pid, "SigCgt") & TERM_BIT) === 0n) early++;
+      if ((mask(status(subject.pid), "SigCgt") & TERM_BIT) === 0n) early++;
       subject.send(SIGTERM);
       expect(await subject.ended()).toMatchObject({ exit: 0, stderr: TERMINATED });
     }

@@ -1,7 +1,7 @@
 /** At rest: one thread, asleep in the kernel, nothing but what the contract shows in /proc. */
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
-import { isReady, status, until } from "../../scripts/linux/proc.ts";
+import { isReady, NO_SIGNALS, status, THREE_HANDLERS, until } from "../../scripts/linux/proc.ts";
 import { expectUndisturbed } from "../support/quiet.ts";
 import { IS_ROOT, NEEDS_PID_ONE, NEEDS_ROOT, testIf } from "../support/skip.ts";
 import { OURS, startReady, whileRunning } from "../support/subject.ts";
@@ -16,9 +16,9 @@ describe("at rest", () => {
         expect(now).toMatchObject({
           Name: "pause",
           Threads: "1",
-          SigBlk: "0000000000000000",
-          SigIgn: "0000000000000000",
-          SigCgt: "0000000000014002",
+          SigBlk: NO_SIGNALS,
+          SigIgn: NO_SIGNALS,
+          SigCgt: THREE_HANDLERS,
         });
         expect(Number.parseInt(now?.["RssAnon"] ?? "", 10)).toBeLessThanOrEqual(1500);
         // Pause is not dumpable: its descriptors are root's to see.

@@ -7,6 +7,7 @@ import { XzReadableStream } from "xz-decompress";
 import { CACHE } from "../build/bun.ts";
 import type { Platform } from "../build/platforms.ts";
 import { InputError, messageOf, progress } from "../command/report.ts";
+import { aptRepositories } from "../linux/apt.ts";
 
 /**
  * The pinned package. Digests are those of Debian's signed package index
@@ -57,12 +58,8 @@ function poolPath({ architecture }: Platform): string {
 
 /** The mirrors that apt on this machine is set up with; none without apt. */
 async function aptMirrors(): Promise<string[]> {
-  if (!Bun.which("apt-get") || !(await Bun.file(APT_HELPER).exists())) return [];
-  const apt = Bun.spawn(["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"], {
-    stdout: "pipe",
-    stderr: "ignore",
-  });
-  return [...new Set((await apt.stdout.text()).split("\n").filter((line) => line !== ""))];
+  if (!(await Bun.file(APT_HELPER).exists())) return [];
+  return [...new Set((await aptRepositories()).map(({ site }) => site))];
 }
 
 /** Downloads `url` to `path` with apt. Throws an InputError with apt's reason. */

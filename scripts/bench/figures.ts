@@ -129,13 +129,6 @@ async function weightFigures(programs: readonly Program[], instances: readonly n
       all.map((each) => each[index]),
       ({ weights }) => weights.map((one) => one[key]),
     );
-  const mean = (name: string, index: number, value: (crowd: Crowd) => number | undefined) =>
-    figure(
-      name,
-      programs,
-      all.map((each) => each[index] && value(each[index])),
-      (number) => [number],
-    );
   return [
     weight("RSS, KiB", "rss"),
     weight("RssAnon, KiB", "anonymous"),
@@ -143,10 +136,12 @@ async function weightFigures(programs: readonly Program[], instances: readonly n
     weight("page tables, KiB", "pageTables"),
     ...instances.map((count, index) => weight(`PSS, each of ${count}, KiB`, "pss", index)),
     ...instances.map((count, index) =>
-      mean(`charged by the memory cgroup, each of ${count}, KiB`, index, (crowd) => crowd.charged),
-    ),
-    ...instances.map((count, index) =>
-      mean(`less MemAvailable, each of ${count}, KiB`, index, (crowd) => crowd.available),
+      figure(
+        `charged by the memory cgroup, each of ${count}, KiB`,
+        programs,
+        all.map((each) => each[index]),
+        ({ charged }) => [charged],
+      ),
     ),
   ].filter(({ values }) => Object.keys(values).length > 0);
 }

@@ -113,15 +113,10 @@ export interface Crowd {
   readonly weights: readonly Weight[];
   /** Charged by their memory cgroup, in KiB for each; undefined where none can be made. */
   readonly charged: number | undefined;
-  /** By how much MemAvailable went down, in KiB for each. */
-  readonly available: number;
 }
 
 /** Milliseconds in which the kernel brings a cgroup's figures up to date. */
 const CGROUP_UPDATE = 2500;
-
-/** What the kernel says is left for new programs, in KiB: proc_meminfo(5). */
-const available = () => kib(readFileSync("/proc/meminfo", "utf8"), "MemAvailable");
 
 /** A shell that starts the program once for every line it reads, and tells the PID. It runs in the cgroup, if there is one, from before its first fork. */
 function starter({ path, args }: Program, cgroup: Memory | undefined) {
@@ -146,7 +141,7 @@ export async function crowds(program: Program, counts: readonly number[]): Promi
     const lines = readLines(shell.stdout);
     if ((await lines()) !== "ready") throw new Error("the shell that starts the instances does not run");
     await Bun.sleep(CGROUP_UPDATE);
-    const before = { charged: cgroup?.charged() ?? 0, available: available() };
+    const before = cgroup?.charged() ?? 0;
     const pids: number[] = [];
     const result: Crowd[] = [];
     for (const count of counts) {
@@ -159,8 +154,7 @@ export async function crowds(program: Program, counts: readonly number[]): Promi
       await Bun.sleep(CGROUP_UPDATE);
       result.push({
         count,
-        charged: cgroup && (cgroup.charged() - before.charged) / count,
-        available: (before.available - available()) / count,
+        charged: cgroup && (cgroup.charged() - before) / count,
         weights: pids.map(weigh),
       });
     }

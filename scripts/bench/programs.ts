@@ -9,10 +9,10 @@ import { compileGo, compileReference, compileStatic } from "../reference/compile
 export type Readiness = readonly string[] | "ended";
 
 /** Ours and C: as `showsReady` of linux/proc.ts has it, with nothing blocked at all. */
-export const CAUGHT: readonly string[] = [`SigBlk:\t${NO_SIGNALS}`, `SigCgt:\t${THREE_HANDLERS}`, "State:\tS"];
+export const PAUSE_READY: readonly string[] = [`SigBlk:\t${NO_SIGNALS}`, `SigCgt:\t${THREE_HANDLERS}`, "State:\tS"];
 
 /** catatonit -P blocks all that can be blocked and waits on a signalfd(2); its first sleep is that wait. */
-const BLOCKED: Readiness = ["SigBlk:\tfffffffe3ffbfa07", "State:\tS"];
+const CATATONIT_READY: Readiness = ["SigBlk:\tfffffffe3ffbfa07", "State:\tS"];
 
 /** A program of the bench. */
 export interface Program {
@@ -54,7 +54,7 @@ export function withPair<T>(ours: string, floor: string, task: (pair: Pair) => P
       return fresh;
     };
     return task({
-      ours: { name: "pause-ts", path: copy(ours), args: [], ready: CAUGHT, version: true },
+      ours: { name: "pause-ts", path: copy(ours), args: [], ready: PAUSE_READY, version: true },
       floor: { name: "empty Bun program", path: copy(floor), args: [], ready: "ended", version: true },
     });
   });
@@ -97,13 +97,13 @@ export function company(): { present: Program[]; notes: string[] } {
   };
   add(
     compileStatic(),
-    { name: YARDSTICK, args: [], ready: CAUGHT, version: true },
+    { name: YARDSTICK, args: [], ready: PAUSE_READY, version: true },
     "no C compiler (cc) or no libc to link statically (libc.a)",
   );
-  add(compileReference(), { name: "C, dynamic", args: [], ready: CAUGHT, version: true }, "no C compiler (cc)");
+  add(compileReference(), { name: "C, dynamic", args: [], ready: PAUSE_READY, version: true }, "no C compiler (cc)");
   add(
     Bun.which("catatonit"),
-    { name: "catatonit -P", args: ["-P"], ready: BLOCKED, version: false },
+    { name: "catatonit -P", args: ["-P"], ready: CATATONIT_READY, version: false },
     "catatonit is not installed",
   );
   // Go's runtime catches every signal and parks its threads long before main runs: nothing shows when it is ready.

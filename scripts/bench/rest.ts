@@ -55,13 +55,13 @@ export function threadsOf(pid: number): number {
 }
 
 /** Milliseconds for a program whose readiness cannot be seen. */
-const UNSEEN = 1000;
+const SETTLING_TIME = 1000;
 
 /** Waits until the processes, all of `program`, are ready. Throws after 10 s. */
 export async function settle({ ready }: Program, pids: readonly number[]): Promise<void> {
   if (ready === "ended") throw new Error("a program that ends by itself is never at rest");
   if (ready) for (const pid of pids) waitReady(pid, ready);
-  else await Bun.sleep(UNSEEN);
+  else await Bun.sleep(SETTLING_TIME);
 }
 
 /** How quiet a process is. */
@@ -133,7 +133,7 @@ function starter({ path, args }: Program, cgroup: Memory | undefined) {
 
 /** Starts instances of `program` until there are as many as each of `counts` says, in rising order, and weighs them each time. */
 export async function crowds(program: Program, counts: readonly number[]): Promise<Crowd[]> {
-  // Once outside: what is read from disk for the first time is charged to who asks.
+  // Once outside the cgroup: what is read from disk is charged to the first reader.
   await rest([program], 0);
   const cgroup = memory();
   const shell = starter(program, cgroup);

@@ -240,7 +240,7 @@ export class Elf {
     this.#symbols = undefined;
   }
 
-  /** Makes `relocation` one of `type` without a symbol: it stores `addend` where it did store the symbol's. */
+  /** Makes `relocation` one of `type` without a symbol: it stores `addend` where it stored the symbol's address. */
   relocate(relocation: Relocation, type: number, addend: number): void {
     this.#bytes.writeUInt32LE(type, relocation.at + 8);
     this.#bytes.writeUInt32LE(0, relocation.at + 12);

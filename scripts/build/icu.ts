@@ -1,5 +1,5 @@
 /**
- * Leaves of ICU's data, which is 12 MB of the executable, what belongs to no language.
+ * Takes the languages out of ICU's data, which is 12 MB of the executable.
  *
  * ICU, the library behind everything in JavaScript that knows of languages, calendars and time zones, has its data in
  * one "common data" item: a header, a table of contents, and items that are found by name. What is not in the table

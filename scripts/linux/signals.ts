@@ -7,7 +7,7 @@ const { signals } = constants;
 export const SIGINT: number = signals.SIGINT;
 /** Ends what it is sent to. Nothing can be done about it. */
 export const SIGKILL: number = signals.SIGKILL;
-/** Comes of a write that nobody reads. */
+/** Sent for a write to a pipe without a reader. */
 export const SIGPIPE: number = signals.SIGPIPE;
 /** Ends a pause: a handler of its own. */
 export const SIGTERM: number = signals.SIGTERM;
@@ -17,7 +17,7 @@ export const SIGCHLD: number = signals.SIGCHLD;
 export const SIGCONT: number = signals.SIGCONT;
 /** Stops what it is sent to. Nothing can be done about it. */
 export const SIGSTOP: number = signals.SIGSTOP;
-/** Comes of a file that becomes too large. */
+/** Sent for a file that would become too large. */
 export const SIGXFSZ: number = signals.SIGXFSZ;
 
 /** What Bun ignores in its own process, and a program that is started must not. */
@@ -53,5 +53,5 @@ export const SETTABLE: readonly number[] = allBut(SIGKILL, SIGSTOP);
 /** What must not end a pause that is PID 1 if a process of its own PID namespace sends it: all but INT and TERM. */
 export const HARMLESS_INSIDE: readonly number[] = allBut(SIGINT, SIGTERM);
 
-/** What must not end or stop a pause that is PID 1 whoever sends it. From outside KILL and STOP do what they say. */
+/** What must not end or stop a pause that is PID 1, wherever it is sent from. From outside KILL and STOP have their usual effect. */
 export const HARMLESS: readonly number[] = allBut(SIGINT, SIGTERM, SIGKILL, SIGSTOP);

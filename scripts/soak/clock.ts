@@ -19,17 +19,17 @@ export function moveClock(seconds: number): boolean {
 
 /** Does `task` with the clock moved by `seconds`, and moves it back, also where that is interrupted. */
 export async function withClockMoved<T>(seconds: number, task: () => Promise<T>): Promise<T> {
-  const interrupted = () => {
+  const moveBackAndExit = () => {
     moveClock(-seconds);
     process.exit(1);
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) process.once(signal, interrupted);
+  for (const signal of signals) process.once(signal, moveBackAndExit);
   moveClock(seconds);
   try {
     return await task();
   } finally {
     moveClock(-seconds);
-    for (const signal of signals) process.off(signal, interrupted);
+    for (const signal of signals) process.off(signal, moveBackAndExit);
   }
 }

@@ -84,7 +84,7 @@ export async function soak(wanted: Soak): Promise<Summary> {
 /** Soaks a program, and if there is a `log` has every call written to it. */
 async function disturbed({ program, seed, seconds, orphans: wanted, rest, clock }: Soak, log: string | undefined) {
   const pod = await startPod(program, log === undefined ? [] : tracing(log), clock);
-  let [step, at] = [0, "the start"];
+  let [step, doing] = [0, "the start"];
   try {
     const before = rssAnon(pod);
     const possible = DISTURBANCES.filter((it) => !it.missing?.(pod));
@@ -97,22 +97,22 @@ async function disturbed({ program, seed, seconds, orphans: wanted, rest, clock 
     while (elapsed() < seconds || orphans < wanted) {
       // Time is up: only orphans are still wanted.
       const [disturbance, draw] = planned(seed, ++step, elapsed() < seconds ? possible : possible.slice(0, 1));
-      at = disturbance.name;
-      progress(`${elapsed().toFixed(0)} of ${seconds} s, ${orphans} of ${wanted} orphans, ${at}`);
+      doing = disturbance.name;
+      progress(`${elapsed().toFixed(0)} of ${seconds} s, ${orphans} of ${wanted} orphans, ${doing}`);
       orphans += await inTime(disturbance.disturb(pod, draw));
-      counts.set(at, Number(counts.get(at)) + 1);
+      counts.set(doing, Number(counts.get(doing)) + 1);
       await unharmed(pod);
       if (!halfway && elapsed() > seconds / 2) {
-        at = "disk lost";
+        doing = "disk lost";
         await pod.loseDisk();
         halfway = true;
-        at = "at rest";
+        doing = "at rest";
         const before = performance.now();
         await leaveAlone(pod, rest);
         start += performance.now() - before;
       }
     }
-    at = "the end";
+    doing = "the end";
     const after = rssAnon(pod);
     if (after - before > GROWTH) throw new Error(`RssAnon has grown from ${before} to ${after} kB`);
     const { exit, stderr } = await pod.end();
@@ -127,7 +127,7 @@ async function disturbed({ program, seed, seconds, orphans: wanted, rest, clock 
       calls: log === undefined ? undefined : await callsAfterLock(log, pod.pid),
     };
   } catch (error) {
-    throw new InputError(`seed ${seed}, step ${step}, ${at}: ${messageOf(error)}`);
+    throw new InputError(`seed ${seed}, step ${step}, ${doing}: ${messageOf(error)}`);
   } finally {
     progress("");
     await pod.dispose();

@@ -111,7 +111,7 @@ function cases(platform: Platform): void {
     expect(small.length - sizes).toBeLessThan(1_000_000);
   });
 
-  test("Bun's thread-local storage is as large as src/footprint.ts takes it for", () => {
+  test("Bun's thread-local storage is as large as src/footprint.ts assumes", () => {
     expect(elf.threadStorage).toBeGreaterThanOrEqual(BUN_STORAGE);
   });
 

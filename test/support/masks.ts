@@ -31,7 +31,7 @@ function spawn(program: string, blocked: readonly number[], pending: boolean, st
 }
 
 /** Waits until the process sleeps with its handlers installed, and returns its status then. Its mask says nothing here. */
-function ready(pid: number): Status {
+function atRest(pid: number): Status {
   const deadline = performance.now() + 60_000;
   for (let asleep = 0; performance.now() < deadline; ) {
     const now = status(pid) ?? {};
@@ -49,7 +49,7 @@ function observe(program: string, blocked: readonly number[], pending: boolean, 
   const stderr = openSync(log, "w");
   const pid = spawn(program, blocked, pending, stderr);
   closeSync(stderr);
-  const now = ready(pid);
+  const now = atRest(pid);
   const kept = blocked.includes(SIGTERM);
   process.kill(pid, SIGTERM);
   const waits = kept && ((mask(status(pid), "ShdPnd") >> BigInt(SIGTERM - 1)) & 1n) === 1n;

@@ -1,4 +1,4 @@
-/** What wakes a pause that nobody asks for anything: nothing. */
+/** A pause that is left alone sleeps on. */
 import { expect } from "bun:test";
 import { contextSwitches, status, until } from "../../scripts/linux/proc.ts";
 import { NAMESPACE, OURS, startReady } from "./subject.ts";

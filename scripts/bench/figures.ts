@@ -121,14 +121,12 @@ async function weightFigures(programs: readonly Program[], instances: readonly n
     progress(`memory of ${instances.join(", ")} instances: ${program.name}`);
     all.push(await crowds(program, instances));
   }
-  const last = instances.length - 1;
-  const weight = (name: string, key: keyof Weight, index = last) =>
-    figure(
-      name,
-      programs,
-      all.map((each) => each[index]),
-      ({ weights }) => weights.map((one) => one[key]),
-    );
+  const of = (name: string, index: number, values: (crowd: Crowd) => readonly (number | undefined)[]) => {
+    const crowds = all.map((each) => each[index]);
+    return figure(name, programs, crowds, values);
+  };
+  const weight = (name: string, key: keyof Weight, index = instances.length - 1) =>
+    of(name, index, ({ weights }) => weights.map((one) => one[key]));
   return [
     weight("RSS, KiB", "rss"),
     weight("RssAnon, KiB", "anonymous"),
@@ -136,12 +134,7 @@ async function weightFigures(programs: readonly Program[], instances: readonly n
     weight("page tables, KiB", "pageTables"),
     ...instances.map((count, index) => weight(`PSS, each of ${count}, KiB`, "pss", index)),
     ...instances.map((count, index) =>
-      figure(
-        `charged by the memory cgroup, each of ${count}, KiB`,
-        programs,
-        all.map((each) => each[index]),
-        ({ charged }) => [charged],
-      ),
+      of(`charged by the memory cgroup, each of ${count}, KiB`, index, ({ charged }) => [charged]),
     ),
   ].filter(({ values }) => Object.keys(values).length > 0);
 }

@@ -1,34 +1,11 @@
-/** What only root could see of a locked PID 1, seen by anybody: of one that the kernel does not let lock, and of a subreaper. */
-import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+/** What takes a PID namespace to see of a PID 1, seen of any process: of a parent, and of a subreaper. */
+import { describe, test } from "bun:test";
 import { childrenOf, isReady, until } from "../../scripts/linux/proc.ts";
 import { noneLeft } from "../support/burst.ts";
-import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
 import { OURS, startReady, whileRunning } from "../support/subject.ts";
 
 /** A process's children are closed off from the tests' pipes, which they would keep open. */
 const BACKGROUND = "</dev/null >/dev/null 2>&1 & :";
-
-describe("dumpable, because the kernel refuses to make it otherwise", () => {
-  const launch = { program: OURS, refused: [[PRCTL, PR_SET_DUMPABLE]] as const };
-
-  test("it holds no descriptor open but the three it was given", () =>
-    whileRunning(startReady(launch), async ({ pid }) => {
-      expect(readdirSync(`/proc/${pid}/fd`).sort()).toEqual(["0", "1", "2"]);
-    }));
-
-  const unmapped = "no code is left but libc's, the loader's and the kernel's";
-  test(unmapped, () =>
-    whileRunning(startReady(launch), async ({ pid }) => {
-      // Address, permissions, offset, device, inode and name: proc(5).
-      const code = () => [...readFileSync(`/proc/${pid}/maps`, "utf8").matchAll(/^\S+ ..x.+? (\S*)$/gm)];
-      const left = /^(\[v\w+\]|.*\/(libc[.-]|ld-)[^/]*)$/;
-      // Seen asleep, it may have been so for a moment on the way.
-      await until("code to be unmapped", () => code().every(([, name = ""]) => left.test(name)));
-      expect(code().length).toBeGreaterThan(0);
-    }),
-  );
-});
 
 describe("no privilege is needed to see that it reaps", () => {
   test("a child that dies", () =>

@@ -2,10 +2,15 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
 import { isReady, NO_SIGNALS, status, THREE_HANDLERS, until } from "../../scripts/linux/proc.ts";
+import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
 import { expectUndisturbed } from "../support/quiet.ts";
 import { NEEDS_PID_ONE, NEEDS_PTRACE, testIf } from "../support/skip.ts";
-import { OURS, startReady, whileRunning } from "../support/subject.ts";
+import { OURS, type Subject, startReady, whileRunning } from "../support/subject.ts";
 import { expectLight } from "../support/weight.ts";
+
+async function expectThreeDescriptors({ pid }: Subject): Promise<void> {
+  expect(readdirSync(`/proc/${pid}/fd`).sort()).toEqual(["0", "1", "2"]);
+}
 
 describe("at rest", () => {
   for (const pidOne of [true, false]) {
@@ -27,9 +32,12 @@ describe("at rest", () => {
     );
     // Pause is not dumpable: its descriptors are root's to see.
     testIf((pidOne && NEEDS_PID_ONE) || NEEDS_PTRACE, `${who} has three descriptors`, () =>
-      whileRunning(start(), async ({ pid }) => expect(readdirSync(`/proc/${pid}/fd`)).toEqual(["0", "1", "2"])),
+      whileRunning(start(), expectThreeDescriptors),
     );
   }
+
+  test("another PID that stays dumpable, for the kernel refuses to change that, has three descriptors", () =>
+    whileRunning(startReady({ program: OURS, refused: [[PRCTL, PR_SET_DUMPABLE]] }), expectThreeDescriptors));
 });
 
 test(`another PID${NEEDS_PID_ONE ? "" : " and PID 1"} at rest: not woken once in 5 s${NEEDS_PID_ONE ? ` (PID 1 is skipped: ${NEEDS_PID_ONE})` : ""}`, () =>

@@ -23,11 +23,11 @@ export const SIGXFSZ: number = signals.SIGXFSZ;
 /** What Bun ignores in its own process, and a program that is started must not. */
 export const IGNORED_BY_BUN: readonly number[] = [SIGPIPE, SIGXFSZ];
 
-/** A `sigset_t`: 128 bytes, signal `n` is bit `n - 1`, counted from the lowest bit of the first word. */
-export type SignalSet = Uint32Array<ArrayBuffer>;
-
-/** Makes a `sigset_t` that holds `signals` (1 to 64) and no other: sigemptyset(3), sigaddset(3). */
-export function signalSet(...signals: readonly number[]): SignalSet {
+/**
+ * Makes a `sigset_t` that holds `signals` (1 to 64) and no other: sigemptyset(3), sigaddset(3). It is 128 bytes; signal
+ * `n` is bit `n - 1`, counted from the lowest bit of the first word.
+ */
+export function signalSet(...signals: readonly number[]): Uint32Array {
   const set = new Uint32Array(32);
   for (const signal of signals) {
     const bit = signal - 1;

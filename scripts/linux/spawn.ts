@@ -37,7 +37,6 @@ const [POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK, O_RDWR] = [4, 8, 2];
  * `posix_spawnattr_t` 336 (spawn.h).
  */
 export function command(words: readonly [string, ...string[]], { blocked = [], stderr }: Inherited = {}): Command {
-  const [program] = words;
   const strings = words.map((text) => Buffer.from(`${text}\0`));
   const argv = BigUint64Array.from([...strings.map((text) => BigInt(ptr(text))), 0n]);
   const environment = new BigUint64Array(1);
@@ -55,9 +54,10 @@ export function command(words: readonly [string, ...string[]], { blocked = [], s
   const pid = new Int32Array(1);
   return {
     spawn() {
-      // `strings` is named here to keep what argv points to alive.
-      if (libc.posix_spawn(pid, program, actions, attributes, argv, environment) !== 0 || !strings[0]) {
-        throw new Error(`cannot start ${program}`);
+      // By way of `strings`, which keeps what argv points to alive.
+      const program = strings[0] as Buffer;
+      if (libc.posix_spawn(pid, program, actions, attributes, argv, environment) !== 0) {
+        throw new Error(`cannot start ${words[0]}`);
       }
       return pid[0] as number;
     },

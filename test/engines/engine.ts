@@ -1,7 +1,7 @@
 /** What the tests of pods and of images need of a container engine, whichever it is. */
 import type { Generation } from "./generations.ts";
 import { Host, type Result } from "./host.ts";
-import type { Image } from "./images.ts";
+import type { Image, Pulled } from "./images.ts";
 
 /** A container that joined a pod. */
 export interface Member {
@@ -105,7 +105,7 @@ export abstract class CommandLine extends Engine {
     host: Host,
     command: string,
     env: Readonly<Record<string, string>>,
-    pause?: Image,
+    pause?: Image | Pulled,
     busybox?: Image,
   ) {
     super(host, [command], env);

@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { CommandLine, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";
-import type { Image } from "./images.ts";
+import type { Image, Pulled } from "./images.ts";
 
 /** The names of namespaces that a pod's containers share with pause, as podman calls them. */
 const SHARED = "net,ipc,uts";
@@ -29,7 +29,7 @@ function storage(folder: string): string {
 /** Podman on one host. */
 export class Podman extends CommandLine {
   /** Configures podman and loads the images. */
-  static async start(this: void, host: Host, pause?: Image, busybox?: Image): Promise<Podman> {
+  static async start(this: void, host: Host, pause?: Image | Pulled, busybox?: Image): Promise<Podman> {
     const { folder } = host;
     const env = {
       CONTAINERS_CONF: `${folder}/containers.conf`,
@@ -48,7 +48,7 @@ export class Podman extends CommandLine {
     await mkdir(`${folder}/store`);
     await Bun.write(env.CONTAINERS_CONF, configuration(folder, limits, podman.pause));
     await Bun.write(env.CONTAINERS_STORAGE_CONF, storage(folder));
-    for (const image of [pause, busybox]) if (image) await podman.load(image.archive);
+    for (const image of [pause, busybox]) if (image?.archive) await podman.load(image.archive);
     return podman;
   }
 

@@ -27,7 +27,7 @@ export class Docker extends CommandLine {
   ): Promise<Docker> {
     const { folder } = host;
     const env = { DOCKER_HOST: `unix://${folder}/docker.sock`, DOCKER_CONFIG: folder, DOCKER_BUILDKIT: "0" };
-    const docker = new Docker(host, "docker", env, pause, busybox);
+    const docker = new Docker(host, ["docker"], env, pause, busybox);
     // In place of the machine's own configuration.
     await Bun.write(`${folder}/daemon.json`, JSON.stringify(configuration));
     await docker.#start();

@@ -103,12 +103,12 @@ export abstract class CommandLine extends Engine {
 
   protected constructor(
     host: Host,
-    command: string,
+    command: readonly string[],
     env: Readonly<Record<string, string>>,
     pause?: Image | Pulled,
     busybox?: Image,
   ) {
-    super(host, [command], env);
+    super(host, command, env);
     this.pause = pause?.reference ?? "";
     this.busybox = busybox?.reference ?? "";
   }

@@ -90,5 +90,11 @@ export const SID: Generation | undefined = await (async () => {
   }
 })();
 
+/**
+ * Those of Debian's releases, for what takes long or does not differ in sid: the runtimes alone, which sid's engines
+ * run as well, and pods of an ordinary user.
+ */
+export const STABLE: readonly Generation[] = [MACHINE, TRIXIE];
+
 /** All of them, the oldest first. */
-export const GENERATIONS: readonly Generation[] = [MACHINE, TRIXIE, ...(SID ? [SID] : [])];
+export const GENERATIONS: readonly Generation[] = [...STABLE, ...(SID ? [SID] : [])];

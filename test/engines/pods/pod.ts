@@ -59,7 +59,7 @@ export async function ownNamespaces(host: Host, pid: number): Promise<string[]> 
 }
 
 /** Ends a script that keeps a container running. */
-const STAY = "exec sleep 86400";
+export const STAY = "exec sleep 86400";
 
 /** Prints the command lines of all processes that a container sees, except the one that looks. */
 const LOOK = `for process in /proc/[0-9]*; do
@@ -77,7 +77,7 @@ async function seen(
 }
 
 /** The children that the host sees `pid` have. */
-async function children(host: Host, pid: number): Promise<{ readonly pid: number; readonly state: string }[]> {
+export async function children(host: Host, pid: number): Promise<{ readonly pid: number; readonly state: string }[]> {
   return (await host.processes()).filter(({ parent }) => parent === pid);
 }
 

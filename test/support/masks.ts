@@ -30,14 +30,22 @@ function spawn(program: string, blocked: readonly number[], pending: boolean, st
   return command(["/bin/sh", "-c", script, program], { blocked, stderr }).spawn();
 }
 
-/** Waits until the process sleeps with its handlers installed, and returns its status then. Its mask says nothing here. */
-function atRest(pid: number): Status {
+/** A mask of `/proc/PID/status` of which `signals` are the bits. */
+const maskOf = (signals: readonly number[]): bigint =>
+  signals.reduce((bits, signal) => bits | (1n << BigInt(signal - 1)), 0n);
+
+/**
+ * Waits until the process sleeps with its handlers installed and with the mask that it inherited, `blocked`: on the way it
+ * holds more back. Returns its status then.
+ */
+function atRest(pid: number, blocked: readonly number[]): Status {
   const deadline = performance.now() + 60_000;
   for (let asleep = 0; performance.now() < deadline; ) {
     const now = status(pid) ?? {};
     if (now["State"]?.startsWith("Z")) return now;
     // Twice, for the lines are not of one moment. Alone, it sleeps for no other thread of its own.
-    asleep = sleepsWithHandlers(now) && now["Threads"] === "1" ? asleep + 1 : 0;
+    const alone = sleepsWithHandlers(now) && now["Threads"] === "1";
+    asleep = alone && mask(now, "SigBlk") === maskOf(blocked) ? asleep + 1 : 0;
     if (asleep > 1) return now;
     Bun.sleepSync(asleep > 0 ? 0.1 : 0.5);
   }
@@ -49,7 +57,7 @@ function observe(program: string, blocked: readonly number[], pending: boolean, 
   const stderr = openSync(log, "w");
   const pid = spawn(program, blocked, pending, stderr);
   closeSync(stderr);
-  const now = atRest(pid);
+  const now = atRest(pid, blocked);
   const kept = blocked.includes(SIGTERM);
   process.kill(pid, SIGTERM);
   const waits = kept && ((mask(status(pid), "ShdPnd") >> BigInt(SIGTERM - 1)) & 1n) === 1n;

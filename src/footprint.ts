@@ -110,9 +110,9 @@ export function giveBack(arena: Arena, workspace: Arena): Call[] {
   const loader = library(addressOf("__libc_stack_end"));
   const libm = library(addressOf("fmod"));
   const pointer = threadPointer();
-  const stack = pointerAt(addressOf("__libc_stack_end"));
+  const first = pointerAt(addressOf("__libc_stack_end"));
   const heap = allocate(1);
-  const { anonymous, files, home } = mappings(workspace.stack, stack);
+  const { anonymous, files, stack } = mappings(workspace.stack);
 
   // What the loader has mapped, from the first to the last.
   let start = pageOf(pointer - THREAD_STORAGE);
@@ -123,7 +123,7 @@ export function giveBack(arena: Arena, workspace: Arena): Call[] {
   }
   let loaded = 0;
   for (const file of files) {
-    for (const it of [executable, libc, loader, libm]) if (file.start >= it.start && file.start < it.end) loaded++;
+    for (const it of [executable, libc, loader, libm]) if (file >= it.start && file < it.end) loaded++;
   }
   const known = loaded === files.length;
 
@@ -141,7 +141,7 @@ export function giveBack(arena: Arena, workspace: Arena): Call[] {
   }
   const bun = process.arch === "arm64" ? pointer + 16 : pointer - BUN_STORAGE;
   const storage = { start: pageAfter(bun), end: pageOf(bun + BUN_STORAGE) };
-  const frames = { start: home ? home.start : stack, end: pageOf(stack) };
+  const frames = { start: stack === 0 ? first : stack, end: pageOf(first) };
   for (const it of [storage, frames]) {
     // With large pages none may be all Bun's.
     if (it.start < it.end) calls.push([madvise, it.start, it.end - it.start, MADV_DONTNEED]);

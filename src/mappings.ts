@@ -50,8 +50,9 @@ export function mappings(text: Range): Mappings {
 
   let at = text.start;
   for (let line = 0; line < LINES; line++) {
-    const newline = strchr(at, 10) as number;
-    if (newline === 0) break;
+    // Bun returns NULL as null.
+    const newline = strchr(at, 10) as number | null;
+    if (newline === null) break;
     const last = read.u8(newline - 1);
     const unnamed = read.u16(newline - (last === BLANK ? 3 : 2)) === NO_FILE;
     const name = unnamed || last !== BRACKET ? 0 : read.u32(at + NAME);

@@ -1,6 +1,7 @@
 /** Downloads, which are kept between builds and checked whenever they are used. */
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { withFolder } from "../command/folder.ts";
 import { ROOT } from "../command/project.ts";
 import { InputError, notice } from "../command/report.ts";
 
@@ -15,14 +16,9 @@ export async function sha256Of(path: string): Promise<string> {
 }
 
 /** Does `task` with a new folder in the cache, which is removed in the end. */
-export async function withFolder<T>(task: (folder: string) => Promise<T>): Promise<T> {
+export async function inCache<T>(task: (folder: string) => Promise<T>): Promise<T> {
   await mkdir(CACHE, { recursive: true });
-  const folder = await mkdtemp(join(CACHE, "fetch-"));
-  try {
-    return await task(folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  return withFolder(CACHE, task);
 }
 
 /**
@@ -41,7 +37,7 @@ export async function kept(name: string, sha256: string, fetch: (folder: string)
     notice(`${relative(process.cwd(), path)} has SHA-256 ${digest}, not ${sha256}: it is fetched anew`);
     await rm(path);
   }
-  await withFolder(async (folder) => {
+  await inCache(async (folder) => {
     const fetched = await fetch(folder);
     const digest = await sha256Of(fetched);
     if (digest !== sha256) throw new InputError(`${name}: SHA-256 is ${digest}, the project pins ${sha256}`);

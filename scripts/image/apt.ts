@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, withProgress } from "../command/report.ts";
+import { aptRepositories } from "../linux/apt.ts";
 
 /** Apt's own downloader. */
 const APT_HELPER = "/usr/lib/apt/apt-helper";
@@ -45,8 +46,7 @@ export function hasApt(): boolean {
 /** The mirrors that apt is set up with, without a slash at the end: none without apt. */
 export async function mirrorsOfApt(): Promise<string[]> {
   if (!hasApt()) return [];
-  const { out } = await run(["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"]);
-  return [...new Set(out.split("\n").flatMap((site) => site.replace(/\/+$/, "") || []))];
+  return [...new Set((await aptRepositories()).map(({ site }) => site))];
 }
 
 /**

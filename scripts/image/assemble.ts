@@ -1,11 +1,12 @@
 /** Assembles the image: from the sources to an archive, or to a folder with the root filesystem. */
 import { constants, existsSync } from "node:fs";
-import { access, lstat, mkdir, mkdtemp, open, rename, rm } from "node:fs/promises";
+import { access, lstat, mkdir, open, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import pkg from "../../package.json";
 import { type Runtime, runtimeFor } from "../build/bun.ts";
 import { compile } from "../build/compile.ts";
 import type { Platform } from "../build/platforms.ts";
+import { makeFolder } from "../command/folder.ts";
 import { InputError, messageOf, progress } from "../command/report.ts";
 import { archiveEntries } from "./archive.ts";
 import type { DebianPackage } from "./debian.ts";
@@ -65,14 +66,14 @@ export async function refuseTarget(path: string, mustBeNew: boolean): Promise<vo
 async function beside<T>(path: string, body: (folder: string) => Promise<T>): Promise<T> {
   const parent = dirname(path);
   const work = await mkdir(parent, { recursive: true })
-    .then(() => mkdtemp(join(parent, ".image-")))
+    .then(() => makeFolder(parent))
     .catch((error: unknown) => {
       throw new InputError(`cannot write to ${parent}: ${messageOf(error)}`);
     });
   try {
-    return await body(work);
+    return await body(work.path);
   } finally {
-    await rm(work, { recursive: true, force: true });
+    work.remove();
   }
 }
 
@@ -152,6 +153,7 @@ export async function writeArchive(
   platforms: readonly Platform[],
   compression: Compression,
   reference: Reference,
+  byDigest: boolean,
   sources: Sources,
 ): Promise<Archive> {
   const { origin, supply } = sources;
@@ -170,7 +172,7 @@ export async function writeArchive(
     ]);
     progress("writing");
     const outputs = [
-      { to: path, bytes: await tarOf(archiveEntries(index, images, blobs, reference), origin.time) },
+      { to: path, bytes: await tarOf(archiveEntries(index, images, blobs, reference, byDigest), origin.time) },
       ...shares.map(({ platform, sbom }) => ({
         to: sbomName(path.replace(/(\.oci)?\.tar$/, ""), platform),
         bytes: sbom.document.bytes,

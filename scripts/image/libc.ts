@@ -2,7 +2,7 @@
 import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { kept, sha256Of, withFolder } from "../build/cache.ts";
+import { inCache, kept, sha256Of } from "../build/cache.ts";
 import type { Platform } from "../build/platforms.ts";
 import { InputError, messageOf, notice, withProgress } from "../command/report.ts";
 import { downloadByApt, mirrorsOfApt, NotThere, newest } from "./apt.ts";
@@ -114,7 +114,7 @@ async function successor(
   mirrors: readonly string[],
   supply: Supply,
 ): Promise<DebianPackage> {
-  return withFolder(async (folder) => {
+  return inCache(async (folder) => {
     const { patience = PATIENCE, keyring } = supply;
     const path = await newest(LIBC6.name, architecture, LIBC6.codename, mirrors, folder, patience, keyring);
     const found = await unpack(await Bun.file(path).bytes(), basename(path), [architecture]);

@@ -48,7 +48,7 @@ describe("bad input is one line, and nothing is written", () => {
     [
       "an unknown platform",
       ["--platform", "linux/riscv64"],
-      /unknown platform "linux-riscv64": it is one of linux-amd64/,
+      /unknown platform "linux\/riscv64": it is one of linux\/amd64/,
     ],
     ["an unknown compression", ["--compression", "xz"], /unknown compression "xz": it is one of gzip, zstd/],
     ["an option that does not exist", ["--platfrom", "linux/amd64"], /unknown option --platfrom/],

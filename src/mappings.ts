@@ -1,0 +1,66 @@
+/** What the kernel says that this process has mapped: /proc/self/maps, proc(5). */
+import { read } from "./ffi.ts";
+import { type Address, close, type Range, readers } from "./libc.ts";
+
+/** The mappings, by what can be said of them; each list is in the order of addresses. */
+export interface Mappings {
+  /** Private, of no file, and without a name or with one of JavaScriptCore's. */
+  readonly anonymous: readonly Range[];
+  /** Of files. */
+  readonly files: readonly Range[];
+  /** The one with the address that was asked about. */
+  readonly home: Range | undefined;
+}
+
+// What is looked for in a line, as 1, 2 or 4 characters make a little-endian number.
+const BLANK = 0x20; // " "
+const BRACKET = 0x5d; // "]"
+const NO_FILE = 0x3020; // " 0", the inode
+const ANON = 0x6f6e615b; // "[ano"
+const JSC = 0x534a3a6e; // "n:JS"
+
+/** Where the kernel puts the name in a line, if there is one: m_show of fs/proc/task_mmu.c pads to it. */
+const NAME = 73;
+/** As many lines are looked at: a start has 40. 500 rounds of a loop would have it compiled. */
+const LINES = 400;
+
+/**
+ * Reads and sorts the list. A line is `START-END PERMISSIONS OFFSET DEVICE INODE NAME`; one without a name ends with the
+ * inode, on Linux with a blank behind it.
+ *
+ * @param text memory of zeros for the list, of which it takes some 5 KB, and 8 bytes more; a line that does not fit is left out
+ * @param address what to find the home of
+ * @returns empty lists where the file cannot be read
+ */
+export function mappings(text: Range, address: Address): Mappings {
+  const { open, read: readInto, strchr, strtoul } = readers();
+  const anonymous: Range[] = [];
+  const files: Range[] = [];
+  let home: Range | undefined;
+
+  // Where strtoul(3) says how far it read.
+  const reached = text.end - 8;
+  const fd = open("/proc/self/maps", 0);
+  let end = text.start;
+  for (let size = 1; fd >= 0 && size > 0; end += size) {
+    size = Number(readInto(fd, end, reached - 1 - end));
+    if (size < 0) size = 0;
+  }
+  if (fd >= 0) close(fd);
+
+  let at = text.start;
+  for (let line = 0; line < LINES; line++) {
+    const newline = Number(strchr(at, 10));
+    if (newline === 0) break;
+    const start = Number(strtoul(at, reached, 16));
+    const range: Range = { start, end: Number(strtoul(read.ptr(reached) + 1, reached, 16)) };
+    const last = read.u8(newline - 1);
+    const unnamed = read.u16(newline - (last === BLANK ? 3 : 2)) === NO_FILE;
+    if (start <= address && address < range.end) home = range;
+    if (unnamed || (read.u32(at + NAME) === ANON && read.u32(at + NAME + 4) === JSC)) {
+      anonymous.push(range);
+    } else if (last !== BRACKET) files.push(range);
+    at = newline + 1;
+  }
+  return { anonymous, files, home };
+}

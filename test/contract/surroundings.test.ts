@@ -1,9 +1,9 @@
 /** What a container engine or a shell may hand down besides arguments: the same as the C reference in each case. */
 import { describe, expect } from "bun:test";
 import { SIGCHLD, SIGINT, SIGTERM } from "../../scripts/linux/signals.ts";
-import { RT_SIGACTION, WAITS } from "../support/calls.ts";
+import { AFTER_3_13, RT_SIGACTION, WAITS } from "../support/calls.ts";
 import { type Case, type Observation, sameAsReference } from "../support/compare.ts";
-import { RLIMIT_AS, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK } from "../support/limits.ts";
+import { RLIMIT_AS, RLIMIT_CORE, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK } from "../support/limits.ts";
 import { IMAGE_USER } from "../support/subject.ts";
 
 const waits = (ours: Observation) => expect(ours).toMatchObject({ ready: true, exit: 0, signal: null });
@@ -50,6 +50,7 @@ describe("descriptors", () => {
 });
 
 describe("file systems", () => {
+  sameWaiting("a working directory that is gone", { unlinkedDirectory: true });
   sameWaiting("a read-only root", { readOnlyRoot: true, root: true });
 });
 
@@ -63,14 +64,18 @@ describe("limits", () => {
   sameWaiting("16 open files", { limits: [[RLIMIT_NOFILE, 16]] });
   sameWaiting("6 open files", { limits: [[RLIMIT_NOFILE, 6]] });
   sameWaiting("1 process", { limits: [[RLIMIT_NPROC, 1]], user: IMAGE_USER, root: true });
-  sameWaiting("8 GiB of address space", { limits: [[RLIMIT_AS, 8 * 2 ** 30]] });
-  sameWaiting("2.5 GiB of address space", { limits: [[RLIMIT_AS, 2.5 * 2 ** 30]] });
+  sameWaiting("384 MiB of address space", { limits: [[RLIMIT_AS, 384 * 2 ** 20]] });
+  sameWaiting("288 MiB of address space", { limits: [[RLIMIT_AS, 288 * 2 ** 20]] });
+  sameWaiting("384 MiB of data", { limits: [[RLIMIT_DATA, 384 * 2 ** 20]] });
+  sameWaiting("224 MiB of data", { limits: [[RLIMIT_DATA, 224 * 2 ** 20]] });
   sameWaiting("no core file", { limits: [[RLIMIT_CORE, 0]] });
   sameWaiting("a stack of 256 KiB", { limits: [[RLIMIT_STACK, 256 * 1024]] });
-  sameWaiting("a stack of 192 KiB", { limits: [[RLIMIT_STACK, 192 * 1024]] });
+  sameWaiting("a stack of 96 KiB", { limits: [[RLIMIT_STACK, 96 * 1024]] });
+  sameWaiting("a stack without a limit", { limits: [[RLIMIT_STACK, -1]] });
 });
 
 describe("refused system calls", () => {
+  sameWaiting("all that came after Linux 3.13", { refused: AFTER_3_13.map((call) => [call] as const) });
   for (const [status, signal] of [SIGINT, SIGTERM, SIGCHLD].entries()) {
     sameAsReference("surroundings", `sigaction of signal ${signal}`, { refused: [[RT_SIGACTION, signal]] }, (ours) =>
       expect(ours).toMatchObject({ ready: false, exit: status + 1, stdout: "" }),

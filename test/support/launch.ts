@@ -3,7 +3,7 @@
  * pending signals, descriptors, limits, user, working directory, mounts, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
  */
 import { dlopen, ptr } from "bun:ffi";
-import { mkdtempSync, rmdirSync } from "node:fs";
+import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../../scripts/linux/proc.ts";
@@ -43,6 +43,8 @@ export interface Launch {
   readonly unlinkedDirectory?: boolean;
   /** What lies over a path, in a mount namespace of its own: a file, or an empty folder. As PID 1, or root. */
   readonly covered?: readonly (readonly [path: string, file?: string])[];
+  /** The file by which a process enters a cgroup: done last. */
+  readonly cgroup?: string;
   /** No memory may become code that was not when it was mapped: PR_SET_MDWE of prctl(2). */
   readonly noNewCode?: boolean;
   /** Run with the root file system mounted read-only, in a mount namespace of its own. */
@@ -168,6 +170,8 @@ function launch(spec: Launch): void {
   const limits = (spec.limits ?? []).map(
     ([resource, value]) => [resource, BigUint64Array.from([BigInt(value), BigInt(value)])] as const,
   );
+  // "0" is whoever writes it: cgroups(7).
+  if (spec.cgroup !== undefined) writeFileSync(spec.cgroup, "0");
   // Last but for the filter, and with nothing left to make: where memory is limited Bun itself may not get more.
   for (const [resource, value] of limits) must(libc.setrlimit(resource, value), "setrlimit");
   if (spec.noNewCode) must(libc.prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, null, 0, 0), "prctl(PR_SET_MDWE)");

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Every static check: format and lint (Biome), types (tsc), links and headings of the documents (remark-validate-links,
-# which asks no network), what they tell a reader to run (scripts/docs.ts), shell (shellcheck).
+# which asks no network), what they tell a reader to run (scripts/docs.ts), their tables of where ours differs from C
+# (scripts/differences.ts), shell (shellcheck).
 set -eu
 case ${1:-} in
   -h | --help)
@@ -18,6 +19,7 @@ biome check --error-on-warnings .
 tsc --noEmit
 remark --frail --quiet --no-stdout --use remark-validate-links=repository:false ./*.md docs
 bun scripts/docs.ts
+bun scripts/differences.ts
 if command -v shellcheck >/dev/null 2>&1; then
   shellcheck scripts/*.sh .ci/run .ci/bare
 elif [ -n "${CI:-}" ]; then

@@ -34,6 +34,14 @@ export interface Memory extends Cgroup {
   release(): void;
 }
 
+/** One whose processor time can be limited. */
+export interface Processor extends Cgroup {
+  /** Allows `microseconds` (1,000 or more) of every second. */
+  quota(microseconds: number): void;
+  /** How often somebody had to wait for the next second. */
+  throttled(): number;
+}
+
 const NAME = `pause-ts-${process.pid}`;
 const ROOT = "/sys/fs/cgroup";
 
@@ -154,5 +162,22 @@ export function memory(): Memory | undefined {
     },
     limit: (bytes) => write(limit, String(bytes)),
     release: () => write(limit, none),
+  };
+}
+
+/** A cgroup that limits processor time, or undefined where none can be made. */
+export function processor(): Processor | undefined {
+  const old = make([join(ROOT, "cpu")], "cpu.cfs_quota_us");
+  const folder = old ?? make([ROOT], "cpu.max");
+  if (!folder) return undefined;
+  const write = (file: string, value: string) => writeFileSync(join(folder, file), value);
+  return {
+    ...base(folder),
+    quota(microseconds) {
+      if (!old) return write("cpu.max", `${microseconds} 1000000`);
+      write("cpu.cfs_period_us", "1000000");
+      write("cpu.cfs_quota_us", String(microseconds));
+    },
+    throttled: () => Number(readFileSync(join(folder, "cpu.stat"), "utf8").match(/^nr_throttled (\d+)$/m)?.[1]),
   };
 }

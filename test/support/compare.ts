@@ -12,6 +12,8 @@ export interface Case extends Omit<Launch, "program"> {
   readonly pidOne?: boolean;
   /** The case needs root, for what no user may do. */
   readonly root?: boolean;
+  /** What else this machine lacks for the case, if anything. */
+  readonly missing?: string | undefined;
 }
 
 /** What is compared: whether the program came to sleep, and how it ended, by itself or after SIGTERM. */
@@ -30,8 +32,8 @@ export async function observe(program: string, { pidOne = false, ...launch }: Ca
 }
 
 /** The reason a case cannot run on this machine, or undefined. */
-function missingFor({ pidOne, root }: Case): string | undefined {
-  return (pidOne ? NEEDS_PID_ONE : undefined) ?? (root ? NEEDS_ROOT : undefined);
+function missingFor({ pidOne, root, missing }: Case): string | undefined {
+  return missing ?? (pidOne ? NEEDS_PID_ONE : undefined) ?? (root ? NEEDS_ROOT : undefined);
 }
 
 /**

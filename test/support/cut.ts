@@ -233,7 +233,7 @@ function cases(platform: Platform): void {
         const plt = elf.section(".rela.plt");
         it.fill(1, plt.offset + plt.size, elf.section(".rodata").offset);
       },
-      "no room for more program headers",
+      "has no room between its sections",
     ],
   };
 

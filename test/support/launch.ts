@@ -1,9 +1,9 @@
 /**
  * Becomes the program under test: sets up what a parent can hand down (dispositions, blocked and
- * pending signals, descriptors, limits, user, working directory, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
+ * pending signals, descriptors, limits, user, working directory, mounts, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
  */
 import { dlopen, ptr } from "bun:ffi";
-import { mkdtempSync, rmdirSync } from "node:fs";
+import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../../scripts/linux/proc.ts";
@@ -38,8 +38,16 @@ export interface Launch {
   readonly limits?: readonly (readonly [resource: number, value: number])[];
   /** User and group to run as. */
   readonly user?: number;
+  /** The working directory. */
+  readonly directory?: string;
   /** Run in a working directory that has been removed. */
   readonly unlinkedDirectory?: boolean;
+  /** What lies over a path, in a mount namespace of its own: a file, or an empty folder. As PID 1, or root. */
+  readonly covered?: readonly (readonly [path: string, file?: string])[];
+  /** The file by which a process enters a cgroup: done last. */
+  readonly cgroup?: string;
+  /** No memory may become code that was not when it was mapped: PR_SET_MDWE of prctl(2). */
+  readonly noNewCode?: boolean;
   /** Run with the root file system mounted read-only, in a mount namespace of its own. */
   readonly readOnlyRoot?: boolean;
   /** Start with a child that has died and has not been reaped: a zombie. For PID 1 of a namespace, or a subreaper. */
@@ -55,6 +63,7 @@ const [SIG_DFL, SIG_IGN] = [0, 1] as const;
 const [O_RDWR, CLONE_NEWNS, CLOSE_RANGE_CLOEXEC] = [2, 0x20000, 4];
 const [MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE] = [1, 32, 4096, 16384, 1 << 18];
 const [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS] = [22, 2, 36, 38];
+const [PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN] = [65, 1];
 
 const { symbols: libc } = dlopen("libc.so.6", {
   close: { args: ["i32"], returns: "i32" },
@@ -129,6 +138,7 @@ function launch(spec: Launch): void {
     must(libc.mount("none", "/", null, MS_REC | MS_PRIVATE, null), "mount private");
     must(libc.mount("none", "/", null, MS_REMOUNT | MS_BIND | MS_RDONLY, null), "mount read-only");
   }
+  if (spec.directory !== undefined) process.chdir(spec.directory);
   if (spec.unlinkedDirectory) {
     const folder = mkdtempSync(join(tmpdir(), "pause-gone-"));
     process.chdir(folder);
@@ -140,6 +150,11 @@ function launch(spec: Launch): void {
     // An orphan of the shell's, which becomes a child of PID 1: nothing in this process reaps it.
     Bun.spawnSync(["sh", "-c", "sleep 0.05 &"]);
     while (!childrenOf(process.pid).some((child) => child.state === "Z")) Bun.sleepSync(1);
+  }
+  if (spec.covered) must(libc.unshare(CLONE_NEWNS), "unshare");
+  for (const [path, file] of spec.covered ?? []) {
+    const [source, type, flags] = file === undefined ? ["none", "tmpfs", 0] : [file, "", MS_BIND];
+    must(libc.mount(source, path, ptr(Buffer.from(`${type}\0`)), flags, null), `mount over ${path}`);
   }
   const argv = vector([bytesOf(spec.name ?? spec.program), ...(spec.args ?? [])]);
   const environment = vector(
@@ -159,8 +174,11 @@ function launch(spec: Launch): void {
   const limits = (spec.limits ?? []).map(
     ([resource, value]) => [resource, BigUint64Array.from([BigInt(value), BigInt(value)])] as const,
   );
+  // "0" is whoever writes it: cgroups(7).
+  if (spec.cgroup !== undefined) writeFileSync(spec.cgroup, "0");
   // Last but for the filter, and with nothing left to make: where memory is limited Bun itself may not get more.
   for (const [resource, value] of limits) must(libc.setrlimit(resource, value), "setrlimit");
+  if (spec.noNewCode) must(libc.prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, null, 0, 0), "prctl(PR_SET_MDWE)");
   if (spec.refused) {
     const program = refusing(spec.refused);
     const header = BigUint64Array.from([BigInt(program.length / 8), BigInt(ptr(program))]);

@@ -1,4 +1,5 @@
 /** Defines tests that this machine may lack something for: then they are skipped, with the reason in the title. */
+import { dlopen } from "bun:ffi";
 import { test } from "bun:test";
 import { networkInterfaces } from "node:os";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
@@ -30,6 +31,14 @@ export const NEEDS_PID_ONE: string | undefined = NAMESPACE ? undefined : NO_PID_
 
 /** Why what takes strace is skipped here, or undefined if it is not. */
 const NEEDS_STRACE: string | undefined = Bun.which("strace") ? undefined : "strace is not installed";
+
+/** PR_GET_MDWE of prctl(2): whether memory may become code. Kernels before 6.3 do not know it. */
+const PR_GET_MDWE = 66;
+const { prctl } = dlopen("libc.so.6", { prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" } }).symbols;
+
+/** Why what forbids memory to become code is skipped here, or undefined if it is not. */
+export const NEEDS_MDWE: string | undefined =
+  prctl(PR_GET_MDWE, 0, 0, 0, 0) < 0 ? "the kernel has no PR_SET_MDWE: before 6.3" : undefined;
 
 /** Why what traces a PID 1 is skipped here, or undefined if it is not: what is not dumpable is root's to trace. */
 export const NEEDS_TRACING: string | undefined = NEEDS_PID_ONE ?? NEEDS_STRACE ?? NEEDS_ROOT;

@@ -51,7 +51,7 @@ await command(
       for (const names of Object.values(calls)) names.push(...NOW_AND_THEN.filter((name) => !names.includes(name)));
       await Bun.write(PROFILE, `${JSON.stringify(profileOf(calls), null, 2)}\n`);
       Bun.spawnSync([join(ROOT, "node_modules", ".bin", "biome"), "format", "--write", PROFILE]);
-    console.log(`${path}: written`);
+      console.log(`${path}: written`);
       return;
     }
     const recorded = callsOf((await Bun.file(PROFILE).json()) as Profile, Object.keys(calls));

@@ -304,7 +304,7 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
         const asleep = () => status(pid)?.["State"]?.startsWith("S");
         return until(
           "it to wait",
-          () => (mask(pid, "SigCgt") & chld) !== 0n && mask(pid, "SigBlk") === chld && asleep(),
+          () => (mask(status(pid), "SigCgt") & chld) !== 0n && mask(status(pid), "SigBlk") === chld && asleep(),
         );
       }),
     c: "zombie",

@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { processor } from "../../scripts/linux/cgroup.ts";
-import { isReady, mask, until } from "../../scripts/linux/proc.ts";
+import { isReady, mask, status, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { TERMINATED } from "../support/output.ts";
 import { NEEDS_PID_ONE, NEEDS_ROOT, testIf } from "../support/skip.ts";
@@ -32,7 +32,7 @@ testIf(
           await until("the quota to be used up", () => cgroup.throttled() > before || isReady(subject.pid));
           const term = 1n << BigInt(SIGTERM - 1);
           const early = () =>
-            (mask(subject.pid, "SigCgt") & term) === 0n && (mask(subject.pid, "SigBlk") & term) === 0n;
+            (mask(status(subject.pid), "SigCgt") & term) === 0n && (mask(status(subject.pid), "SigBlk") & term) === 0n;
           if (early() && readFileSync(`/proc/${subject.pid}/comm`, "utf8") === "pause\n") {
             subject.send(SIGTERM);
             // Still early: it was so when the signal came.

@@ -17,6 +17,7 @@ testIf(NEEDS_PID_ONE, "start shows every step", async () => {
     /SigBlk 0{16}, SigCgt 0{11}14002/,
     /orphan is made +PID \d+/,
     /no child left, no zombie/,
+    /still asleep +State S \(sleeping\)/,
     /exit 0, "Shutting down, got signal: Terminated"/,
   ]) {
     expect(stdout).toMatch(fact);

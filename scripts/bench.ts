@@ -7,7 +7,7 @@ import { ALL_THEMES, chart } from "./bench/chart.ts";
 import { coldObstacle, NO_LOOP_DEVICE } from "./bench/cold.ts";
 import { type Extent, measureAll } from "./bench/figures.ts";
 import { floor } from "./bench/floor.ts";
-import { measureGuarded, type Values, worse } from "./bench/guard.ts";
+import { measureGuarded, tooBusy, type Values, worse } from "./bench/guard.ts";
 import { NO_INSTRUCTIONS } from "./bench/instructions.ts";
 import { company, type Pair, withPair, YARDSTICK } from "./bench/programs.ts";
 import recorded from "./bench/recorded.json";
@@ -84,7 +84,7 @@ const RECORD = join(ROOT, "scripts", "bench", "recorded.json");
 /** What is recorded for this platform; nothing for one on which nobody has run `npm run bench -- --record`. */
 const RECORDED: Partial<Values> = (recorded as Record<string, Partial<Values>>)[hostPlatform().name] ?? {};
 
-/** How often a figure that is too high is measured again: noise passes, a change for the worse does not. */
+/** How often all is measured until nothing is too high: noise passes, a change for the worse does not. */
 const ATTEMPTS = 3;
 
 /** What the guard measures the storms with. Throws an InputError where it cannot measure all of its figures. */
@@ -96,9 +96,12 @@ function guardStorm(): string {
   return storm;
 }
 
-/** Measures the guarded figures and writes them to the record, beside those of other platforms. */
+/** Measures the guarded figures and writes them to the record, beside those of other platforms. Throws an InputError on a busy machine. */
 async function record(pair: Pair, storm: string): Promise<void> {
-  const { values } = await measureGuarded(pair, storm);
+  const measured = await measureGuarded(pair, storm);
+  const { values } = measured;
+  const busy = tooBusy(measured);
+  if (busy) throw new InputError(busy);
   const rounded = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value.toFixed(2))]));
   await put(RECORD, `${JSON.stringify({ ...recorded, [hostPlatform().name]: rounded }, null, 2)}\n`);
   console.log(`${relative(process.cwd(), RECORD)}: written`);
@@ -117,7 +120,7 @@ async function check(pair: Pair, storm: string): Promise<void> {
     console.log(`times of this run are within ${Math.round(measured.spread * 100)} % of each other`);
     return;
   }
-  throw new InputError(`worse than recorded: ${failures.join("; ")}`);
+  throw new InputError(`not as good as recorded: ${failures.join("; ")}`);
 }
 
 /** The options, as citty shows them. */

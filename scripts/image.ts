@@ -10,6 +10,7 @@ import { refuseTarget, type Sources, writeArchive, writeFolder } from "./image/a
 import { COMPRESSIONS, type Compression } from "./image/layer.ts";
 import { bring, mirrorAt } from "./image/libc.ts";
 import { parseReference } from "./image/name.ts";
+import { loadingLines } from "./image/node.ts";
 import { provenance } from "./image/provenance.ts";
 
 /** The options, as citty shows them. */
@@ -21,6 +22,11 @@ const OPTIONS = {
     default: "gzip",
   },
   tag: { type: "string", description: "The image's name", default: `${pkg.name}:${pkg.version}` },
+  "by-digest": {
+    type: "boolean",
+    description: "The archive names the image by its digest instead of by its tag",
+    default: false,
+  },
   output: { type: "string", description: `The archive's path (default: dist/${pkg.name}.oci.tar)` },
   rootfs: { type: "string", description: "Instead write one platform's root filesystem as this new folder" },
   revision: { type: "string", description: "The commit that the labels name (default: git's)" },
@@ -73,7 +79,8 @@ await command("image", "Build the image, without Docker and without root", OPTIO
     progress("");
     return;
   }
-  const { index, shares, files } = await writeArchive(path, wanted, compression, reference, sources);
+  const byDigest = args["by-digest"];
+  const { index, shares, files } = await writeArchive(path, wanted, compression, reference, byDigest, sources);
   progress("");
   console.log(`${reference.familiar} ${index.descriptor.digest}`);
   for (const { platform, size, image } of shares) {
@@ -81,4 +88,6 @@ await command("image", "Build the image, without Docker and without root", OPTIO
     console.log(`${platform.name}: ${size} bytes, ${packed} compressed, ${image.manifest.descriptor.digest}`);
   }
   for (const file of files) console.log(`${relative(process.cwd(), file)}: ${(await stat(file)).size} bytes`);
+  const archive = relative(process.cwd(), path);
+  console.log(`\n${loadingLines(archive, reference, index.descriptor.digest, byDigest).join("\n")}`);
 });

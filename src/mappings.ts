@@ -6,8 +6,6 @@ import { type Address, close, type Range, readers } from "./libc.ts";
 export interface Mappings {
   /** Private, of no file, and without a name or with one of JavaScriptCore's. */
   readonly anonymous: readonly Range[];
-  /** Those of them that can be written to and run. */
-  readonly code: readonly Range[];
   /** Of files. */
   readonly files: readonly Range[];
   /** The one with the address that was asked about. */
@@ -18,7 +16,6 @@ export interface Mappings {
 const BLANK = 0x20; // " "
 const BRACKET = 0x5d; // "]"
 const NO_FILE = 0x3020; // " 0", the inode
-const RWXP = 0x70787772; // "rwxp"
 const ANON = 0x6f6e615b; // "[ano"
 const JSC = 0x534a3a6e; // "n:JS"
 
@@ -38,7 +35,6 @@ const LINES = 400;
 export function mappings(text: Range, address: Address): Mappings {
   const { open, read: readInto, strchr, strtoul } = readers();
   const anonymous: Range[] = [];
-  const code: Range[] = [];
   const files: Range[] = [];
   let home: Range | undefined;
 
@@ -63,9 +59,8 @@ export function mappings(text: Range, address: Address): Mappings {
     if (start <= address && address < range.end) home = range;
     if (unnamed || (read.u32(at + NAME) === ANON && read.u32(at + NAME + 4) === JSC)) {
       anonymous.push(range);
-      if (read.u32(read.ptr(reached) + 1) === RWXP) code.push(range);
     } else if (last !== BRACKET) files.push(range);
     at = newline + 1;
   }
-  return { anonymous, code, files, home };
+  return { anonymous, files, home };
 }

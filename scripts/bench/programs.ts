@@ -3,16 +3,17 @@ import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync, writeSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { withFolder } from "../command/folder.ts";
+import { NO_SIGNALS, THREE_HANDLERS } from "../linux/proc.ts";
 import { compileGo, compileReference, compileStatic } from "../reference/compile.ts";
 
 /** Lines of /proc/PID/status that, all there at once, say that a program is ready; or `ended` for one that ends by itself. */
 export type Readiness = readonly string[] | "ended";
 
-/** Ours and C: INT, TERM and CHLD caught, none blocked (for ours: inside sigsuspend(2)), asleep. */
-export const CAUGHT: readonly string[] = ["SigBlk:\t0000000000000000", "SigCgt:\t0000000000014002", "State:\tS"];
+/** Ours and C: as `showsReady` of linux/proc.ts has it, with nothing blocked at all. */
+export const PAUSE_READY: readonly string[] = [`SigBlk:\t${NO_SIGNALS}`, `SigCgt:\t${THREE_HANDLERS}`, "State:\tS"];
 
-/** catatonit -P blocks all that can be blocked and wait on a signalfd(2); its first sleep is that wait. */
-const BLOCKED: Readiness = ["SigBlk:\tfffffffe3ffbfa07", "State:\tS"];
+/** catatonit -P blocks all that can be blocked and waits on a signalfd(2); its first sleep is that wait. */
+const CATATONIT_READY: Readiness = ["SigBlk:\tfffffffe3ffbfa07", "State:\tS"];
 
 /** A program of the bench. */
 export interface Program {
@@ -44,7 +45,7 @@ export function withPair<T>(ours: string, floor: string, task: (pair: Pair) => P
       return fresh;
     };
     return task({
-      ours: { name: "pause-ts", path: copy(ours), args: [], ready: CAUGHT, version: true },
+      ours: { name: "pause-ts", path: copy(ours), args: [], ready: PAUSE_READY, version: true },
       floor: { name: "empty Bun program", path: copy(floor), args: [], ready: "ended", version: true },
     });
   });
@@ -87,13 +88,13 @@ export function company(): { present: Program[]; notes: string[] } {
   };
   add(
     compileStatic(),
-    { name: YARDSTICK, args: [], ready: CAUGHT, version: true },
+    { name: YARDSTICK, args: [], ready: PAUSE_READY, version: true },
     "no C compiler (cc) or no libc to link statically (libc.a)",
   );
-  add(compileReference(), { name: "C, dynamic", args: [], ready: CAUGHT, version: true }, "no C compiler (cc)");
+  add(compileReference(), { name: "C, dynamic", args: [], ready: PAUSE_READY, version: true }, "no C compiler (cc)");
   add(
     Bun.which("catatonit"),
-    { name: "catatonit -P", args: ["-P"], ready: BLOCKED, version: false },
+    { name: "catatonit -P", args: ["-P"], ready: CATATONIT_READY, version: false },
     "catatonit is not installed",
   );
   // Go's runtime catches every signal and parks its threads long before main runs: nothing shows when it is ready.

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, withProgress } from "../command/report.ts";
+import { aptRepositories } from "../linux/apt.ts";
 
 /** Apt's own downloader. */
 const APT_HELPER = "/usr/lib/apt/apt-helper";
@@ -42,11 +43,10 @@ export function hasApt(): boolean {
   return Bun.which("apt-get") !== null && existsSync(APT_HELPER);
 }
 
-/** The mirrors that apt is set up with: none without apt. */
+/** The mirrors that apt is set up with, without a slash at the end: none without apt. */
 export async function mirrorsOfApt(): Promise<string[]> {
   if (!hasApt()) return [];
-  const { out } = await run(["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"]);
-  return [...new Set(out.split("\n").filter((line) => line !== ""))];
+  return [...new Set((await aptRepositories()).map(({ site }) => site))];
 }
 
 /**

@@ -153,6 +153,7 @@ export async function writeArchive(
   platforms: readonly Platform[],
   compression: Compression,
   reference: Reference,
+  byDigest: boolean,
   sources: Sources,
 ): Promise<Archive> {
   const { origin, supply } = sources;
@@ -171,7 +172,7 @@ export async function writeArchive(
     ]);
     progress("writing");
     const outputs = [
-      { to: path, bytes: await tarOf(archiveEntries(index, images, blobs, reference), origin.time) },
+      { to: path, bytes: await tarOf(archiveEntries(index, images, blobs, reference, byDigest), origin.time) },
       ...shares.map(({ platform, sbom }) => ({
         to: sbomName(path.replace(/(\.oci)?\.tar$/, ""), platform),
         bytes: sbom.document.bytes,

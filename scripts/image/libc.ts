@@ -29,6 +29,17 @@ const HELP = "name another mirror with --debian-mirror URL, or a package with --
 /** What follows from another package than the pinned one. */
 const CONSEQUENCE = "the image's digest is another than the release's, and its bill of materials says what is in it";
 
+/** The pinned package cannot be had, and some mirrors do not have it. */
+class Gone extends InputError {
+  /** The mirrors that say so. */
+  readonly mirrors: readonly string[];
+
+  constructor(message: string, mirrors: readonly string[]) {
+    super(message);
+    this.mirrors = mirrors;
+  }
+}
+
 /** Checks `address`, the root of a mirror. Throws an InputError if it is no address of a kind that is known. */
 export function mirrorAt(address: string): string {
   if (/^(https?|file):$/.test(URL.parse(address)?.protocol ?? "")) return address.replace(/\/+$/, "");
@@ -62,7 +73,7 @@ async function download(url: string, path: string, patience: number): Promise<vo
   }
 }
 
-/** Fetches the pinned package to `path` from one of `mirrors`. Throws an InputError that says what each answered, NotThere if one has no such file. */
+/** Fetches the pinned package to `path` from one of `mirrors`. Throws an InputError that says what each answered, Gone if one has no such file. */
 async function fetchPinned(
   { architecture }: Platform,
   mirrors: readonly string[],
@@ -72,7 +83,7 @@ async function fetchPinned(
   const { mirror, patience = PATIENCE } = supply;
   const expected = LIBC6.sha256[architecture];
   const refusals: string[] = [];
-  let isGone = false;
+  const gone: string[] = [];
   for (const site of mirrors) {
     const url = `${site}/pool/main/g/${LIBC6.source}/${LIBC6.name}_${LIBC6.version}_${architecture}.deb`;
     try {
@@ -81,11 +92,12 @@ async function fetchPinned(
       if (digest === expected) return path;
       refusals.push(`${url}: SHA-256 is ${digest}, the project pins ${expected}`);
     } catch (error) {
-      isGone ||= error instanceof NotThere;
+      if (error instanceof NotThere) gone.push(site);
       refusals.push(`${url}: ${messageOf(error)}`);
     }
   }
-  throw new (isGone ? NotThere : InputError)(`cannot fetch ${LIBC6.name} ${LIBC6.version}: ${refusals.join("; ")}`);
+  const message = `cannot fetch ${LIBC6.name} ${LIBC6.version}: ${refusals.join("; ")}`;
+  throw gone.length > 0 ? new Gone(message, gone) : new InputError(`${message}; ${HELP}`);
 }
 
 /** Whether Debian's version `a` is newer than `b`: deb-version(7). */
@@ -119,10 +131,8 @@ export async function libc6(platform: Platform, supply: Supply = {}): Promise<De
   const brought = supply.brought?.get(architecture);
   if (brought) return brought;
   const name = `${LIBC6.name}_${LIBC6.version}_${architecture}.deb`;
-  const mirrors: string[] = [];
   const fetch = async (folder: string) => {
-    const sites = supply.mirror === undefined ? await mirrorsOfApt() : [supply.mirror];
-    mirrors.push(...sites.map((site) => site.replace(/\/+$/, "")));
+    const mirrors = supply.mirror === undefined ? await mirrorsOfApt() : [supply.mirror];
     if (mirrors.length === 0) throw new InputError(`there is no apt here to ask for ${LIBC6.name}: ${HELP}`);
     return fetchPinned(platform, mirrors, join(folder, name), supply);
   };
@@ -130,8 +140,8 @@ export async function libc6(platform: Platform, supply: Supply = {}): Promise<De
     const path = await kept(name, LIBC6.sha256[architecture], fetch);
     return await unpack(await Bun.file(path).bytes(), path, [architecture]);
   } catch (error) {
-    if (!(error instanceof NotThere)) throw error;
-    const found = await successor(platform, mirrors, supply).catch((why: unknown) => {
+    if (!(error instanceof Gone)) throw error;
+    const found = await successor(platform, error.mirrors, supply).catch((why: unknown) => {
       throw new InputError(`${messageOf(error)}; nor any newer one: ${messageOf(why)}; ${HELP}`);
     });
     notice(

@@ -39,7 +39,7 @@ async function sourceAddress(): Promise<string | undefined> {
   const { repository }: { repository?: string | { url: string } } = pkg as object;
   const told = typeof repository === "object" ? repository.url : repository;
   if (told) return told.replace(/^git\+/, "");
-  if (!(await isClone())) return undefined;
+  if (!(await isClone()) || !Bun.which("git")) return undefined;
   const remote = await git("config", "--get", "--default", "", "remote.origin.url");
   const address = URL.parse(remote);
   if (!address || !/^https?:$/.test(address.protocol)) return undefined;
@@ -76,9 +76,10 @@ function epoch(): number | undefined {
  * newest release's in CHANGELOG.md. The revision is `revision`, or the commit; the source is `source`, or what
  * sourceAddress finds.
  *
- * Throws an InputError if there is no such time.
+ * Throws an InputError if there is no such time, or `source` is none.
  */
 export async function provenance(revision?: string, source?: string): Promise<Provenance> {
+  if (source && !URL.canParse(source)) throw new InputError(`--source "${source}" is not a URL`);
   const told = epoch();
   const known = revision || (await commit());
   const address = source || (await sourceAddress());

@@ -28,7 +28,7 @@ export interface Memory extends Cgroup {
   charged(): number;
   /** Takes back whatever can be taken back, down to the last page that is not needed to live. */
   squeeze(): void;
-  /** Allows so many bytes in all; whoever asks for more than that is killed. */
+  /** Allows so many bytes in all; a process that asks for more is killed. */
   limit(bytes: number): void;
   /** Allows any amount again. */
   release(): void;
@@ -98,11 +98,11 @@ function base(folder: string): Cgroup {
 
 /** A freezer, or undefined where none can be made. */
 export function freezer(): Freezer | undefined {
-  const old = make([join(ROOT, "freezer")], "freezer.state");
-  const folder = old ?? make([ROOT, join(ROOT, "unified")], "cgroup.freeze");
+  const v1 = make([join(ROOT, "freezer")], "freezer.state");
+  const folder = v1 ?? make([ROOT, join(ROOT, "unified")], "cgroup.freeze");
   if (!folder) return undefined;
-  const [file, frozen, thawed] = old ? ["freezer.state", "FROZEN", "THAWED"] : ["cgroup.freeze", "1", "0"];
-  const [state, sign] = old ? ["freezer.state", "FROZEN"] : ["cgroup.events", "frozen 1"];
+  const [file, frozen, thawed] = v1 ? ["freezer.state", "FROZEN", "THAWED"] : ["cgroup.freeze", "1", "0"];
+  const [state, sign] = v1 ? ["freezer.state", "FROZEN"] : ["cgroup.events", "frozen 1"];
   return {
     ...base(folder),
     async freeze() {
@@ -122,22 +122,22 @@ function stat(folder: string, ...names: readonly string[]): number {
 
 /** A memory cgroup, or undefined where none can be made. */
 export function memory(): Memory | undefined {
-  const old = make([join(ROOT, "memory")], "memory.limit_in_bytes");
-  const folder = old ?? make([ROOT], "memory.max");
+  const v1 = make([join(ROOT, "memory")], "memory.limit_in_bytes");
+  const folder = v1 ?? make([ROOT], "memory.max");
   if (!folder) return undefined;
   const write = (file: string, value: string) => writeFileSync(join(folder, file), value);
   const read = (file: string) => Number(readFileSync(join(folder, file), "utf8"));
-  const usage = () => read(old ? "memory.usage_in_bytes" : "memory.current");
-  const [limit, none] = old ? ["memory.limit_in_bytes", "-1"] : ["memory.max", "max"];
+  const usage = () => read(v1 ? "memory.usage_in_bytes" : "memory.current");
+  const [limit, none] = v1 ? ["memory.limit_in_bytes", "-1"] : ["memory.max", "max"];
   return {
     ...base(folder),
     usage,
     charged: () =>
-      (old
+      (v1
         ? stat(folder, "rss", "cache") + read("memory.kmem.usage_in_bytes")
         : stat(folder, "anon", "file", "kernel")) / 1024,
     squeeze() {
-      if (!old) {
+      if (!v1) {
         // The kernel takes back all it can from a group above its high mark and kills nobody.
         write("memory.high", "0");
         write("memory.high", "max");

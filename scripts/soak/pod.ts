@@ -54,10 +54,10 @@ export async function startPod(program: string, tracer: readonly string[], clock
   const namespace = pidNamespace();
   if (!namespace) throw new InputError(NO_PID_NAMESPACE);
   const storm = compileStorm();
-  const [cold, scarce] = [freezer(), memory()];
+  const cgroups = { freezer: freezer(), memory: memory() };
   const disk = makeFolder(tmpdir());
   const start = [...namespace.command, ...clocksAhead(namespace.command), "sh", "-c", START, disk.path, program];
-  const child = Bun.spawn([...tracer, "sh", "-c", ENTER, scarce?.procs ?? "", ...start], {
+  const child = Bun.spawn([...tracer, "sh", "-c", ENTER, cgroups.memory?.procs ?? "", ...start], {
     stdin: "ignore",
     stdout: "ignore",
     stderr: "pipe",
@@ -67,13 +67,13 @@ export async function startPod(program: string, tracer: readonly string[], clock
   const first = () => childrenOf((tracer.length > 0 && childrenOf(child.pid)[0]?.pid) || child.pid)[0]?.pid;
 
   const dispose = onceOnly(async () => {
-    cold?.thaw();
+    cgroups.freezer?.thaw();
     // A tracer that is killed lets go of what it traces.
     const left = first();
     if (left !== undefined) attempt(() => process.kill(left, "SIGKILL"));
     child.kill("SIGKILL");
     await child.exited;
-    for (const cgroup of [cold, scarce]) {
+    for (const cgroup of Object.values(cgroups)) {
       // The kernel takes a moment to let go of processes that have ended.
       if (cgroup) await until("the cgroup to be empty", () => attempt(() => cgroup.remove()));
     }
@@ -89,7 +89,7 @@ export async function startPod(program: string, tracer: readonly string[], clock
       return it !== undefined && status(it)?.["Name"] === "pause" && isReady(it) && it;
     });
     if (pid < 0) throw new InputError(`${program} ended with ${child.exitCode}: ${(await stderr).trim()}`);
-    if (cold) writeFileSync(cold.procs, String(pid));
+    if (cgroups.freezer) writeFileSync(cgroups.freezer.procs, String(pid));
 
     const inside: Pod["inside"] = async (script, ...args) => {
       const { exitCode, stderr } = await run([...namespace.enter(pid), "sh", "-c", script, "sh", ...args]);
@@ -99,8 +99,7 @@ export async function startPod(program: string, tracer: readonly string[], clock
       pid,
       traced: tracer.length > 0,
       clock,
-      freezer: cold,
-      memory: scarce,
+      ...cgroups,
       inside,
       dispose,
       storm: (count, burst) =>

@@ -65,6 +65,7 @@ describe("bad input is one line, and nothing is written", () => {
       ["--libc6", join(ROOT, "LICENSE")],
       /^error: --libc6 .*LICENSE: it is not a Debian package/,
     ],
+    ["a source that is none", ["--source", "here"], /^error: --source "here" is not a URL/],
     ["two platforms in one folder", ["--rootfs", "x", "--platform", "linux/amd64,linux/arm64"], /takes one --platform/],
   ];
   for (const [name, args, what] of cases) {
@@ -200,7 +201,9 @@ describe("a Debian mirror", () => {
       using mirror = serve(fetch);
       const { status, stderr } = await ask(mirror.url, answer.startsWith("sent nothing") ? "patience: 500" : "");
       expect(stderr).toMatch(
-        new RegExp(`^error: cannot fetch libc6 .*: ${mirror.url}/${POOL}/${RegExp.escape(name)}: ${answer}\\n$`),
+        new RegExp(
+          `^error: cannot fetch libc6 .*: ${mirror.url}/${POOL}/${RegExp.escape(name)}: ${answer}; name another mirror .*\\n$`,
+        ),
       );
       expect(status).toBe(1);
     });

@@ -6,15 +6,19 @@ import pkg from "../../package.json";
 import { PLATFORMS, platformNamed } from "../../scripts/build/platforms.ts";
 import { ROOT } from "../../scripts/command/project.ts";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
+import { NO_SIGNALS, THREE_HANDLERS } from "../../scripts/linux/proc.ts";
 import { runScript } from "../support/project.ts";
 import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
+
+/** What start shows of the masks of signals. */
+const MASKS = `SigBlk ${NO_SIGNALS}, SigCgt ${THREE_HANDLERS}`;
 
 testIf(NEEDS_PID_ONE, "start shows every step", async () => {
   const { status, stdout, stderr } = await runScript("start.ts");
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const fact of [
     /NSpid \d+ 1 /,
-    /SigBlk 0{16}, SigCgt 0{11}14002/,
+    MASKS,
     /orphan is made +PID \d+/,
     /no child left, no zombie/,
     /still asleep +State S \(sleeping\)/,
@@ -29,7 +33,7 @@ test("start goes on with an ordinary process where no PID namespace can be made,
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const fact of [
     /ordinary process +Pid \d+, 1 thread/,
-    /State S \(sleeping\), SigBlk 0{16}, SigCgt 0{11}14002/,
+    `State S (sleeping), ${MASKS}`,
     /it weighs +RssAnon \d+ kB/,
     /exit 0, "Warning: pause should be the first process; Shutting down, got signal: Terminated"/,
   ]) {

@@ -7,7 +7,8 @@ import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../../scripts/linux/proc.ts";
-import { block, disposition, IGNORED_BY_BUN, raise } from "./signals.ts";
+import { IGNORED_BY_BUN } from "../../scripts/linux/signals.ts";
+import { block, disposition, raise } from "./signals.ts";
 
 /** What the program finds when it starts. */
 export interface Launch {

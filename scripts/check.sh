@@ -3,6 +3,17 @@
 # which asks no network), what they tell a reader to run (scripts/docs.ts), their tables of where ours differs from C
 # (scripts/differences.ts), shell (shellcheck).
 set -eu
+case ${1:-} in
+  -h | --help)
+    # The comment above.
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+  ?*)
+    echo "error: check.sh takes no arguments" >&2
+    exit 2
+    ;;
+esac
 cd "$(dirname "$0")/.."
 biome check --error-on-warnings .
 tsc --noEmit

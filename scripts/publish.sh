@@ -13,6 +13,13 @@
 # Takes oras 1.3 and cosign 3, and jq for --provenance; both know what `oras login REGISTRY` was told.
 # The last line is IMAGE with its digest. Status: 0 published, 1 not published, 2 called wrongly.
 set -eu
+case ${1:-} in
+  -h | --help)
+    # The comment above.
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+esac
 
 # refuse MESSAGE
 refuse() {

@@ -5,6 +5,13 @@
 # from which the orphan comes: /pause has none. No container gets a network.
 # One line for each check, PASS or FAIL. Status: 0 all passed, 1 a check failed, 2 called wrongly.
 set -u
+case ${1:-} in
+  -h | --help)
+    # The comment above.
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+esac
 
 if [ $# -lt 2 ] || [ $# -gt 3 ] || [ -z "$1" ] || [ -z "$2" ]; then
   echo "usage: $0 docker|podman|nerdctl IMAGE [HELPER]" >&2

@@ -1,7 +1,16 @@
 /** What can be given back to the kernel once JavaScript is over: all that is known to be Bun's. */
 import type { Arena } from "./arena.ts";
 import { read } from "./ffi.ts";
-import { type Address, addressOf, auxiliary, MADV_DONTNEED, pageSize, type Range, threadPointer } from "./libc.ts";
+import {
+  type Address,
+  addressOf,
+  allocate,
+  auxiliary,
+  MADV_DONTNEED,
+  pageSize,
+  type Range,
+  threadPointer,
+} from "./libc.ts";
 import { mappings } from "./mappings.ts";
 import { pointerAt } from "./memory.ts";
 import type { Call } from "./native.ts";
@@ -82,10 +91,9 @@ function addWithout(range: Range, kept: readonly Range[], found: Range[]): void 
  *
  * - The executable: its program headers say where it lies, and the kernel where those are (getauxval(3)).
  * - libm: the loader says where it begins, and its own program headers where it ends. Only the executable asks for it.
- * - Compiled code: nobody but JavaScriptCore maps what can be written to and run.
- * - Heaps: private mappings of no file and no name, which Bun makes with mmap(2) while it starts. The loader's own, made
- *   before, lie between what it loads and the thread's storage, its last; libc's heap has a name; nobody else has run. If
- *   a file is mapped that is none of the four, somebody has, and they stay.
+ * - Heaps and compiled code: private mappings of no file and no name, which Bun makes with mmap(2) while it starts. The
+ *   loader's own, made before, lie between what it loads and the thread's storage, its last; libc's heap is where
+ *   malloc(3) allocates; nobody else has run. If a file is mapped that is none of the four, somebody has, and they stay.
  * - The stack below the frames that the loader was called with, and the executable's share of the thread's storage:
  *   their pages read as zeros then.
  *
@@ -102,8 +110,9 @@ export function giveBack(arena: Arena, workspace: Arena): Call[] {
   const loader = library(addressOf("__libc_stack_end"));
   const libm = library(addressOf("fmod"));
   const pointer = threadPointer();
-  const stack = pointerAt(addressOf("__libc_stack_end"));
-  const { anonymous, code, files, home } = mappings(workspace.stack, stack);
+  const first = pointerAt(addressOf("__libc_stack_end"));
+  const heap = allocate(1);
+  const { anonymous, files, stack } = mappings(workspace.stack);
 
   // What the loader has mapped, from the first to the last.
   let start = pageOf(pointer - THREAD_STORAGE);
@@ -114,14 +123,14 @@ export function giveBack(arena: Arena, workspace: Arena): Call[] {
   }
   let loaded = 0;
   for (const file of files) {
-    for (const it of [executable, libc, loader, libm]) if (file.start >= it.start && file.start < it.end) loaded++;
+    for (const it of [executable, libc, loader, libm]) if (file >= it.start && file < it.end) loaded++;
   }
   const known = loaded === files.length;
 
   const ranges: Range[] = [{ start: pageOf(executable.start), end: pageAfter(executable.end) }];
   if (known) ranges.push({ start: pageOf(libm.start), end: pageAfter(libm.end) });
   const kept: Range[] = [arena, workspace, { start, end }, ...ranges];
-  for (const it of known ? anonymous : code) addWithout(it, kept, ranges);
+  for (const it of known ? anonymous : []) if (heap < it.start || heap >= it.end) addWithout(it, kept, ranges);
 
   const munmap = addressOf("munmap");
   const madvise = addressOf("madvise");
@@ -132,7 +141,7 @@ export function giveBack(arena: Arena, workspace: Arena): Call[] {
   }
   const bun = process.arch === "arm64" ? pointer + 16 : pointer - BUN_STORAGE;
   const storage = { start: pageAfter(bun), end: pageOf(bun + BUN_STORAGE) };
-  const frames = { start: home ? home.start : stack, end: pageOf(stack) };
+  const frames = { start: stack === 0 ? first : stack, end: pageOf(first) };
   for (const it of [storage, frames]) {
     // With large pages none may be all Bun's.
     if (it.start < it.end) calls.push([madvise, it.start, it.end - it.start, MADV_DONTNEED]);

@@ -262,7 +262,7 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
   },
   "a filter that refuses sigprocmask": launched(
     refused([RT_SIGPROCMASK]),
-    refuses("cannot hold signals back: a filter refuses sigprocmask"),
+    refuses("cannot hold signals: a filter refuses sigprocmask"),
   ),
   "a filter that refuses prctl": launched(refused([PRCTL]), {
     ...RUNS,
@@ -301,11 +301,10 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
     see: (program) =>
       deadChild(start({ program, blocked: [SIGCHLD] }, child("sleep 1000")), ({ pid }) => {
         const chld = 1n << BigInt(SIGCHLD - 1);
-        const asleep = () => status(pid)?.["State"]?.startsWith("S");
-        return until(
-          "it to wait",
-          () => (mask(pid, "SigCgt") & chld) !== 0n && mask(pid, "SigBlk") === chld && asleep(),
-        );
+        return until("it to wait", () => {
+          const now = status(pid);
+          return (mask(now, "SigCgt") & chld) !== 0n && mask(now, "SigBlk") === chld && now?.["State"]?.startsWith("S");
+        });
       }),
     c: "zombie",
     ours: "gone",

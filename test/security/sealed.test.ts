@@ -14,15 +14,11 @@ import { VARIABLES as FIXED, seal } from "../../scripts/build/seal.ts";
 import { status, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { forAll } from "../support/parallel.ts";
-import { OURS, startReady, whileRunning } from "../support/subject.ts";
+import { OURS, type Outcome, startReady, whileRunning } from "../support/subject.ts";
 import { HOSTILE, VARIABLES } from "../support/variables.ts";
 
 /** How a start went. */
-interface Run {
-  readonly exit: number | null;
-  readonly signal: string | null;
-  readonly stdout: string;
-  readonly stderr: string;
+interface Run extends Outcome {
   /** System calls, without what differs from start to start; undefined if they were not traced. */
   readonly calls: string | undefined;
 }

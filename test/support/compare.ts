@@ -25,11 +25,10 @@ export interface Observation extends Outcome {
 export async function observe(program: string, { pidOne = false, ...launch }: Case): Promise<Observation> {
   const subject = await start({ program, ...launch }, { pidOne });
   const alive = () => !["Z", undefined].includes(status(subject.pid)?.["State"]?.[0]);
-  const ready = await until("the program to sleep or end", () =>
-    isReady(subject.pid) ? "ready" : !alive() && "ended",
-  );
-  if (ready === "ready") subject.send(SIGTERM);
-  return { ready: ready === "ready", ...(await subject.ended()) };
+  const seen = await until("the program to sleep or end", () => (isReady(subject.pid) ? "ready" : !alive() && "ended"));
+  const ready = seen === "ready";
+  if (ready) subject.send(SIGTERM);
+  return { ready, ...(await subject.ended()) };
 }
 
 /** The reason a case cannot run on this machine, or undefined. */

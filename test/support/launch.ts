@@ -7,14 +7,15 @@ import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../../scripts/linux/proc.ts";
-import { block, disposition, IGNORED_BY_BUN, raise } from "./signals.ts";
+import { IGNORED_BY_BUN } from "../../scripts/linux/signals.ts";
+import { block, disposition, raise } from "./signals.ts";
 
 /** What the program finds when it starts. */
 export interface Launch {
   readonly program: string;
   /** argv[0]; the program's path if left out. */
   readonly name?: string;
-  /** Arguments as bytes, one character a byte (Latin-1), so that any byte but NUL can be passed. */
+  /** Arguments as bytes, one character a byte (Latin-1), so that any byte but NUL can be passed; `bytesOf` makes them of a text. */
   readonly args?: readonly string[];
   /** The whole environment; `PATH` alone if left out. */
   readonly env?: Readonly<Record<string, string>>;
@@ -54,6 +55,9 @@ export interface Launch {
   /** System calls that fail with EPERM: number, and the first argument they must have. */
   readonly refused?: readonly (readonly [call: number, firstArgument?: number])[];
 }
+
+/** The bytes of `text` in UTF-8, as `args` takes them: what a path has to be passed as. */
+export const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
 
 const [SIG_DFL, SIG_IGN] = [0, 1] as const;
 const [O_RDWR, CLONE_NEWNS, CLOSE_RANGE_CLOEXEC] = [2, 0x20000, 4];
@@ -121,7 +125,7 @@ function spoil(fd: number, how: "closed" | "full" | "broken pipe"): void {
   }
 }
 
-/** A NULL-terminated vector of C strings, and the memory it points to. */
+/** A NULL-terminated vector of C strings, of which each character is a byte, and the memory it points to. */
 function vector(strings: readonly string[]): { readonly vector: BigUint64Array; readonly memory: Buffer[] } {
   const memory = strings.map((text) => Buffer.from(`${text}\0`, "latin1"));
   return { vector: BigUint64Array.from([...memory.map((bytes) => BigInt(ptr(bytes))), 0n]), memory };
@@ -152,9 +156,9 @@ function launch(spec: Launch): void {
     const [source, type, flags] = file === undefined ? ["none", "tmpfs", 0] : [file, "", MS_BIND];
     must(libc.mount(source, path, ptr(Buffer.from(`${type}\0`)), flags, null), `mount over ${path}`);
   }
-  const argv = vector([spec.name ?? spec.program, ...(spec.args ?? [])]);
+  const argv = vector([bytesOf(spec.name ?? spec.program), ...(spec.args ?? [])]);
   const environment = vector(
-    Object.entries(spec.env ?? { PATH: "/usr/bin:/bin" }).map(([key, value]) => `${key}=${value}`),
+    Object.entries(spec.env ?? { PATH: "/usr/bin:/bin" }).map(([key, value]) => bytesOf(`${key}=${value}`)),
   );
   if (spec.user !== undefined) {
     must(libc.setgroups(0, null), "setgroups");

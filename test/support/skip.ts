@@ -2,6 +2,7 @@
 import { dlopen } from "bun:ffi";
 import { test } from "bun:test";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
+import { mask, status } from "../../scripts/linux/proc.ts";
 import { NAMESPACE } from "./subject.ts";
 
 /** Whether these tests run as root. */
@@ -9,6 +10,13 @@ export const IS_ROOT: boolean = process.getuid?.() === 0;
 
 /** Why what takes root is skipped here, or undefined if it is not. */
 export const NEEDS_ROOT: string | undefined = IS_ROOT ? undefined : "needs root";
+
+/** CAP_SYS_PTRACE of capabilities(7), as a bit of CapEff: what is not dumpable is to be seen with it alone. */
+const CAP_SYS_PTRACE = 1n << 19n;
+
+/** Why what looks into a locked pause is skipped here, or undefined if it is not. */
+export const NEEDS_PTRACE: string | undefined =
+  (mask(status(process.pid), "CapEff") & CAP_SYS_PTRACE) === 0n ? "needs root, with CAP_SYS_PTRACE" : undefined;
 
 /** Why what takes a PID 1 is skipped here, or undefined if it is not. */
 export const NEEDS_PID_ONE: string | undefined = NAMESPACE ? undefined : NO_PID_NAMESPACE;

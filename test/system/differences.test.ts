@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { processor } from "../../scripts/linux/cgroup.ts";
-import { isReady, mask, until } from "../../scripts/linux/proc.ts";
+import { isReady, mask, status, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { TERMINATED } from "../support/output.ts";
 import { NEEDS_PID_ONE, NEEDS_ROOT, testIf } from "../support/skip.ts";

@@ -4,6 +4,7 @@ import { chmod, copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../../package.json";
+import { NO_SIGNALS, THREE_HANDLERS } from "../../../scripts/linux/proc.ts";
 import { image } from "../../support/project.ts";
 import { Apt } from "../apt.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
@@ -20,7 +21,7 @@ mount -t proc proc /proc; mount -t devtmpfs dev /dev
 echo "version $(/pause -v)"
 unshare -p -f /pause 2>/said &
 shell=$!
-until pause=$(grep -l '^Name:.pause$' /proc/[0-9]*/status) && grep -q 'SigCgt:.*14002' $pause; do sleep 1; done
+until pause=$(grep -l '^Name:.pause$' /proc/[0-9]*/status) && grep -q 'SigCgt:.*${THREE_HANDLERS}' $pause; do sleep 1; done
 sleep 1
 pause=\${pause#/proc/}; pause=\${pause%/status}
 children() { awk -v parent=$pause '$4 == parent' /proc/[0-9]*/stat | wc -l; }
@@ -72,8 +73,8 @@ describeEngine("arm64 kernel", [emulator("arm64"), "cpio", "apt-get", "dpkg-deb"
     expect(seen).toMatchObject({
       NSpid: "1",
       Threads: "1",
-      SigBlk: "0000000000000000",
-      SigCgt: "0000000000014002",
+      SigBlk: NO_SIGNALS,
+      SigCgt: THREE_HANDLERS,
       Seccomp: "2",
       executable: "0",
     });

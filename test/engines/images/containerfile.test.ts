@@ -9,7 +9,7 @@ import { rfc3339 } from "../../../scripts/image/provenance.ts";
 import { ArchiveReader, type Manifest, type ReadImage } from "../../support/image-reader.ts";
 import { image } from "../../support/project.ts";
 import { Docker } from "../docker.ts";
-import { onNewHost } from "../engine.ts";
+import { type CommandLine, onNewHost } from "../engine.ts";
 import { MACHINE } from "../generations.ts";
 import type { Image } from "../images.ts";
 import { Podman } from "../podman.ts";
@@ -100,7 +100,7 @@ describeEngine("Containerfile", ["dockerd", "docker", "podman", "buildah", "npm"
       test(
         `${name}, ${architecture}`,
         async () => {
-          await using engine = await onNewHost(MACHINE, start);
+          await using engine: CommandLine = await onNewHost<CommandLine>(MACHINE, start);
           const { host } = engine;
           const run = (...args: readonly string[]) => host.output([command, ...args], { ...engine.env, ...env });
           const saved = join(host.folder, "saved.tar");

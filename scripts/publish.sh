@@ -113,7 +113,9 @@ fi
 # With a key cosign is told of no service at all, neither to write to nor to trust: it asks the network for none.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 if [ -n "$key" ]; then
   cosign signing-config create --out "$work/services"
   cosign trusted-root create --out "$work/trusted"

@@ -44,7 +44,9 @@ check() {
 }
 
 trap '[ -z "$pause" ] || "$engine" rm --force "$pause" >/dev/null 2>&1' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # run OPTION... : a container with as little as a pod's infrastructure container has
 run() {

@@ -121,11 +121,11 @@ export const SIGNAL_SET = 128;
 
 /**
  * Blocks the signals of the `sigset_t` at `set` in this thread and stores the mask as it was at `before`: sigprocmask(2).
- * Throws where a filter refuses it: without it JavaScript cannot be left either.
+ * Throws where a filter refuses the call, which every later step takes: setcontext(3) would fail, and with it the wait.
  */
 export function blockSignals(set: Address, before: Address): void {
-  if (loop.sigprocmask(SIG_BLOCK, set, before) !== 0)
-    throw new Error("cannot hold signals: a filter refuses sigprocmask(2)");
+  if (loop.sigprocmask(SIG_BLOCK, set, before) < 0)
+    throw new Error("cannot hold signals back: a filter refuses sigprocmask(2)");
 }
 
 /**

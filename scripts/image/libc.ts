@@ -53,24 +53,27 @@ async function download(url: string, path: string, patience: number): Promise<vo
       throw error.code === "ENOENT" ? new NotThere("No such file") : new InputError(messageOf(error));
     });
   }
+  const chunks: Uint8Array[] = [];
   const silence = new AbortController();
   const timer = setTimeout(() => silence.abort(), patience);
   try {
     const response = await fetch(url, { signal: silence.signal });
     if (response.status === 404 || response.status === 410) throw new NotThere(`${response.status}`);
     if (!response.ok || !response.body) throw new InputError(`${response.status} ${response.statusText}`);
-    const file = Bun.file(path).writer();
     for await (const chunk of response.body) {
       timer.refresh();
-      file.write(chunk);
+      chunks.push(chunk);
     }
-    await file.end();
   } catch (error) {
     if (silence.signal.aborted) throw new InputError(`sent nothing for ${patience / 1000} s`);
-    throw error instanceof InputError ? error : new InputError(messageOf(error));
+    if (error instanceof InputError) throw error;
+    // Bun's messages ask whether there was a typo.
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    throw new InputError(`cannot be reached: ${typeof code === "string" ? code : messageOf(error)}`);
   } finally {
     clearTimeout(timer);
   }
+  await Bun.write(path, Buffer.concat(chunks));
 }
 
 /** Fetches the pinned package to `path` from one of `mirrors`. Throws an InputError that says what each answered, Gone if one has no such file. */

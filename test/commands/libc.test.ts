@@ -125,15 +125,19 @@ for (const [title, version, signer, reason] of [
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
   });
 
-testIf(NEEDS_TOOLS, "a package that is brought is of the pinned release and of each platform, once", async () => {
-  const [ours, theirs] = [join(folder, "ours.deb"), join(folder, "theirs.deb")];
-  await writePackage(ours, first);
-  await writePackage(theirs, stranger);
-  const platform = hostPlatform();
-  const other = { ...platform, architecture: architecture === "amd64" ? "arm64" : "amd64" } as const;
-  await expect(bring(theirs, [platform])).rejects.toThrow("it is libc6 9.99-1, not a libc6 of Debian 13");
-  await expect(bring(ours, [other])).rejects.toThrow(`it is for ${architecture}, not for ${other.architecture}`);
-  await expect(bring(ours, [platform, other])).rejects.toThrow(`names no package for ${other.architecture}`);
-  await expect(bring(`${ours},${ours}`, [platform])).rejects.toThrow(`it is the second for ${architecture}`);
-  expect((await bring(ours, [platform])).get(architecture)?.version).toBe(first);
-});
+testIf(
+  Bun.which("dpkg-deb") ? undefined : "dpkg-deb not installed",
+  "a package that is brought is of the pinned release and of each platform, once",
+  async () => {
+    const [ours, theirs] = [join(folder, "ours.deb"), join(folder, "theirs.deb")];
+    await writePackage(ours, first);
+    await writePackage(theirs, stranger);
+    const platform = hostPlatform();
+    const other = { ...platform, architecture: architecture === "amd64" ? "arm64" : "amd64" } as const;
+    await expect(bring(theirs, [platform])).rejects.toThrow("it is libc6 9.99-1, not a libc6 of Debian 13");
+    await expect(bring(ours, [other])).rejects.toThrow(`it is for ${architecture}, not for ${other.architecture}`);
+    await expect(bring(ours, [platform, other])).rejects.toThrow(`names no package for ${other.architecture}`);
+    await expect(bring(`${ours},${ours}`, [platform])).rejects.toThrow(`it is the second for ${architecture}`);
+    expect((await bring(ours, [platform])).get(architecture)?.version).toBe(first);
+  },
+);

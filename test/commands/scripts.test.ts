@@ -21,6 +21,7 @@ testIf(NEEDS_PID_ONE, "start shows every step", async () => {
     MASKS,
     /orphan is made +PID \d+/,
     /no child left, no zombie/,
+    /still asleep +State S \(sleeping\)/,
     /exit 0, "Shutting down, got signal: Terminated"/,
   ]) {
     expect(stdout).toMatch(fact);

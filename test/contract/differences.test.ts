@@ -262,7 +262,7 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
   },
   "a filter that refuses sigprocmask": launched(
     refused([RT_SIGPROCMASK]),
-    refuses("cannot hold signals: a filter refuses sigprocmask"),
+    refuses("cannot hold signals back: a filter refuses sigprocmask"),
   ),
   "a filter that refuses prctl": launched(refused([PRCTL]), {
     ...RUNS,

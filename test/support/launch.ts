@@ -52,20 +52,29 @@ export interface Launch {
   readonly readOnlyRoot?: boolean;
   /** Start with a child that has died and has not been reaped: a zombie. For PID 1 of a namespace, or a subreaper. */
   readonly deadChild?: boolean;
-  /** System calls that fail with EPERM: number, and the first argument they must have. */
+  /** System calls that fail: number, and the first argument they must have. */
   readonly refused?: readonly (readonly [call: number, firstArgument?: number])[];
+  /** The system calls that do not fail, by their numbers: all others do. Not with `refused`. */
+  readonly allowed?: readonly number[];
+  /** What those that fail set errno to; EPERM if left out. */
+  readonly refusal?: number;
+  /** The folder to make the root, as root. */
+  readonly rootFolder?: string;
 }
 
 /** The bytes of `text` in UTF-8, as `args` takes them: what a path has to be passed as. */
 export const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
 
 const [SIG_DFL, SIG_IGN] = [0, 1] as const;
+const EPERM = 1;
 const [O_RDWR, CLONE_NEWNS, CLOSE_RANGE_CLOEXEC] = [2, 0x20000, 4];
 const [MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE] = [1, 32, 4096, 16384, 1 << 18];
 const [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS] = [22, 2, 36, 38];
 const [PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN] = [65, 1];
 
 const { symbols: libc } = dlopen("libc.so.6", {
+  chdir: { args: ["cstring"], returns: "i32" },
+  chroot: { args: ["cstring"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   close_range: { args: ["u32", "u32", "i32"], returns: "i32" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
@@ -89,11 +98,16 @@ function must(result: number, what: string): number {
   process.exit(125);
 }
 
-/** A seccomp program that answers EPERM to `refused` and allows the rest: seccomp(2), struct sock_filter of 8 bytes. */
-function refusing(refused: NonNullable<Launch["refused"]>): Uint8Array {
-  const [LOAD, JUMP_IF_EQUAL, RETURN, ALLOW, ERRNO_EPERM] = [0x20, 0x15, 0x06, 0x7fff0000, 0x00050001];
+/** An instruction of a seccomp program: what it does, how many are skipped if it compares and they differ, a value. */
+type Step = readonly [code: number, jumpIfNot: number, value: number];
+
+/** A seccomp program that fails what `spec` says and allows the rest: seccomp(2), struct sock_filter of 8 bytes. */
+function filter({ refused = [], allowed, refusal = EPERM }: Launch): Uint8Array {
+  const [LOAD, JUMP_IF_EQUAL, RETURN, ALLOW, ERRNO] = [0x20, 0x15, 0x06, 0x7fff0000, 0x00050000];
   const [NUMBER, FIRST_ARGUMENT] = [0, 16];
-  const steps = refused.flatMap(([call, argument]): [number, number, number][] => [
+  const [listed, rest] = allowed ? [ALLOW, ERRNO | refusal] : [ERRNO | refusal, ALLOW];
+  const calls = allowed?.map((call) => [call] as const) ?? refused;
+  const steps = calls.flatMap(([call, argument]: readonly [number, number?]): Step[] => [
     [LOAD, 0, NUMBER],
     [JUMP_IF_EQUAL, argument === undefined ? 1 : 3, call],
     ...(argument === undefined
@@ -101,11 +115,11 @@ function refusing(refused: NonNullable<Launch["refused"]>): Uint8Array {
       : ([
           [LOAD, 0, FIRST_ARGUMENT],
           [JUMP_IF_EQUAL, 1, argument],
-        ] as [number, number, number][])),
-    [RETURN, 0, ERRNO_EPERM],
+        ] as const)),
+    [RETURN, 0, listed],
   ]);
   const program = new DataView(new ArrayBuffer((steps.length + 1) * 8));
-  [...steps, [RETURN, 0, ALLOW] as const].forEach(([code, jumpIfNot, value], index) => {
+  [...steps, [RETURN, 0, rest] as const].forEach(([code, jumpIfNot, value], index) => {
     program.setUint16(index * 8, code, true);
     program.setUint8(index * 8 + 3, jumpIfNot);
     program.setUint32(index * 8 + 4, value, true);
@@ -160,6 +174,10 @@ function launch(spec: Launch): void {
   const environment = vector(
     Object.entries(spec.env ?? { PATH: "/usr/bin:/bin" }).map(([key, value]) => bytesOf(`${key}=${value}`)),
   );
+  if (spec.rootFolder !== undefined) {
+    must(libc.chroot(spec.rootFolder), "chroot");
+    must(libc.chdir("/"), "chdir");
+  }
   if (spec.user !== undefined) {
     must(libc.setgroups(0, null), "setgroups");
     must(libc.setgid(spec.user), "setgid");
@@ -179,14 +197,14 @@ function launch(spec: Launch): void {
   // Last but for the filter, and with nothing left to make: where memory is limited Bun itself may not get more.
   for (const [resource, value] of limits) must(libc.setrlimit(resource, value), "setrlimit");
   if (spec.noNewCode) must(libc.prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, null, 0, 0), "prctl(PR_SET_MDWE)");
-  if (spec.refused) {
-    const program = refusing(spec.refused);
+  // Bun, which runs this file, leaves descriptors of its own open.
+  libc.close_range(3, ~0 >>> 0, CLOSE_RANGE_CLOEXEC);
+  if (spec.refused || spec.allowed) {
+    const program = filter(spec);
     const header = BigUint64Array.from([BigInt(program.length / 8), BigInt(ptr(program))]);
     must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, null, 0, 0), "no_new_privs");
     must(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0), "seccomp");
   }
-  // Bun, which runs this file, leaves descriptors of its own open.
-  libc.close_range(3, ~0 >>> 0, CLOSE_RANGE_CLOEXEC);
   libc.execve(spec.program, argv.vector, environment.vector);
   must(-1, `execve ${spec.program}`);
 }

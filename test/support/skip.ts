@@ -1,6 +1,7 @@
 /** Defines tests that this machine may lack something for: then they are skipped, with the reason in the title. */
 import { dlopen } from "bun:ffi";
 import { test } from "bun:test";
+import { networkInterfaces } from "node:os";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { mask, status } from "../../scripts/linux/proc.ts";
 import { NAMESPACE } from "./subject.ts";
@@ -10,6 +11,13 @@ export const IS_ROOT: boolean = process.getuid?.() === 0;
 
 /** Why what takes root is skipped here, or undefined if it is not. */
 export const NEEDS_ROOT: string | undefined = IS_ROOT ? undefined : "needs root";
+
+/** Why what asks a server of this machine's own is skipped here, or undefined if it is not. */
+export const NEEDS_LOOPBACK: string | undefined = Object.values(networkInterfaces())
+  .flat()
+  .some((network) => network?.address === "127.0.0.1")
+  ? undefined
+  : "there is no loopback interface";
 
 /** CAP_SYS_PTRACE of capabilities(7), as a bit of CapEff: what is not dumpable is to be seen with it alone. */
 const CAP_SYS_PTRACE = 1n << 19n;

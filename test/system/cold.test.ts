@@ -70,7 +70,10 @@ testIf(obstacle, "killed while it measures, it leaves nothing either", async () 
   const others = mounted();
   const source = `const { coldStarts } = await import(${JSON.stringify(join(ROOT, "scripts", "bench", "cold.ts"))});
     await coldStarts(${JSON.stringify(programs)}, 1e6);`;
-  const child = Bun.spawn([process.execPath, "-e", source], { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
+  const child = Bun.spawn([process.execPath, "-e", source], {
+    env: { ...process.env },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   try {
     await until("the disk", () => mounted() > others);
   } finally {

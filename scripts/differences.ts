@@ -49,6 +49,7 @@ export const DIFFERENCES = {
   "a filter that refuses munmap, futex": { c: "runs", ours: "aborts" },
   "a filter that refuses prlimit64, eventfd2": { c: "runs", ours: "Bun's report of a crash" },
   "a filter that refuses sigprocmask": { c: "runs", ours: "one line, status 71" },
+  "a filter that refuses exit_group": { c: "runs, ends by exit", ours: "runs; SIGSEGV when it is told to end" },
   "a filter that refuses prctl": { c: "runs", ours: "runs without its lock, and says so" },
   "SIGTERM to PID 1 that comes too early is dropped": {
     c: "for 0.5 ms",

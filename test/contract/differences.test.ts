@@ -251,7 +251,7 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
   "a filter that refuses what the loader calls: mmap, openat, fstat, read, pread64, close": {
     // The loader of glibc 2.36 does not survive it; that of 2.41 says so.
     mmap: launched(refused("mmap"), { ready: false }),
-    // From 2.39 on it is fstat that it calls, before newfstatat.
+    // That of 2.36 calls newfstatat, that of 2.41 fstat.
     fstat: launched(refused("fstat", "newfstatat"), LOADER_FAILS),
     ...Object.fromEntries(
       ["openat", "read", "pread64", "close"].map((name) => [name, launched(refused(name), LOADER_FAILS)]),

@@ -23,6 +23,8 @@ export function emulator(architecture: Architecture): string {
 /** A machine to start. One of `initrd` and `disk` is its root; `/init` there is what the kernel runs. */
 export interface Machine {
   readonly architecture: Architecture;
+  /** What qemu calls the processor; default: as EMULATORS says. */
+  readonly processor?: string;
   /** Path of the kernel. */
   readonly kernel: string;
   /** Path of a file that `initrd` made. */
@@ -61,9 +63,11 @@ export interface Kernel {
   readonly modules: string;
 }
 
-/** Unpacks Debian's kernel for virtual machines below `root`. `apt` is one of the kernel's architecture. */
-export async function kernel(apt: Apt, architecture: Architecture, root: string): Promise<Kernel> {
-  const newest = `linux-image-cloud-${architecture}`;
+/**
+ * Unpacks the kernel that Debian's package `newest` depends on below `root`: `linux-image-cloud-arm64` is made for
+ * virtual machines, `linux-image-arm64-16k` has pages of 16 KiB. `apt` is one of the kernel's architecture.
+ */
+export async function kernel(apt: Apt, newest: string, root: string): Promise<Kernel> {
   const depends = await apt.run("apt-cache", "depends", newest);
   const name = depends.match(/Depends: (linux-image-\S+)/)?.[1];
   if (name === undefined) throw new Error(`${newest} depends on no kernel: ${depends}`);
@@ -103,6 +107,7 @@ export async function boot(machine: Machine): Promise<Readonly<Record<string, st
   const console = await run("/", [
     ...["timeout", "--kill-after=5", `${seconds}`],
     ...EMULATORS[architecture],
+    ...(machine.processor ? ["-cpu", machine.processor] : []),
     ...["-accel", "tcg,thread=multi", "-smp", `${cpus}`, "-m", `${memory}`],
     ...["-nographic", "-nic", "none", "-no-reboot", "-kernel", machine.kernel],
     ...(machine.initrd ? ["-initrd", machine.initrd] : []),

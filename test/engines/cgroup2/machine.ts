@@ -99,7 +99,7 @@ async function furnish(root: string, folder: string, { modules }: Kernel): Promi
  */
 export async function runMachine(folder: string, seconds: number): Promise<Readonly<Record<string, string>>> {
   const apt = await Apt.open(join(folder, "apt"));
-  const system = await kernel(apt, "amd64", join(folder, "kernel"));
+  const system = await kernel(apt, "linux-image-cloud-amd64", join(folder, "kernel"));
   const root = join(folder, "root");
   await apt.root(PACKAGES, root);
   for (const name of ["dev", "proc", "root", "run", "sys", "tmp"]) await mkdir(join(root, name), { recursive: true });

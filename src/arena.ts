@@ -1,17 +1,20 @@
 /**
- * The memory that stays when JavaScript's is given back.
+ * Memory that is not JavaScript's: an arena stays when that is given back, the workspace goes last.
  *
  * Written for the interpreter and for few pages touched: a class, a typed array or a TextEncoder would each cost more
  * time than all of it does. What writes is libc, a word at a call.
  */
-import { type Address, addressOf, map, writers } from "./libc.ts";
+import { type Address, addressOf, map, type Range, writers } from "./libc.ts";
 
-/**
- * Sizes in bytes: of the arena, and of its stack. What is handed out lies above the stack, and begins in the middle of a
- * page: the first frames of the stack, which are all that a process at rest has on it, are in that page as well.
- */
+/** Bytes of either. */
 const SIZE = 128 * 1024;
+/**
+ * Bytes of the arena's stack. What is handed out lies above, and begins in the middle of a page: the first frames of the
+ * stack, which are all that a process at rest has on it, are in that page as well.
+ */
 const STACK = SIZE - (process.arch === "arm64" ? 48 : 16) * 1024 + 1024;
+/** Bytes of the workspace's, which holds the list of mappings. */
+const TEXT = 32 * 1024;
 
 /**
  * Bytes between a variable of the loader's and where the arena is asked for. The loader's own memory ends before; it is
@@ -19,17 +22,13 @@ const STACK = SIZE - (process.arch === "arm64" ? 48 : 16) * 1024 + 1024;
  */
 const BEHIND_LOADER = 64 * 1024;
 
-/** A stretch of memory at a fixed address, of which the lower part is a stack. */
-export interface Arena {
-  /** Address of its first byte. */
-  readonly start: Address;
-  /** Address behind its last byte. */
-  readonly end: Address;
+/** A stretch of memory, handed out from the bottom up. Nothing checks whether there is enough: test/rest/room.test.ts. */
+export interface Arena extends Range {
   /**
-   * A stack of at least 64 KB. Signal handlers run on it: a frame is 4 to 12 KB on a processor with wide vector
-   * registers, and psignal(3) takes a buffer of 8 KB.
+   * Its lower part, where nothing is handed out. The arena's, of at least 64 KB, is a stack: signal handlers run on it,
+   * whose frame is 4 to 12 KB on a processor with wide vector registers, and psignal(3) takes a buffer of 8 KB.
    */
-  readonly stack: { readonly start: Address; readonly size: number };
+  readonly stack: Range;
   /** Hands out `size` bytes of zeros at a multiple of 16, as stacks and vector registers need. */
   reserve(size: number): Address;
   /** Stores addresses or other numbers below 2^53 in 8 bytes each from `address` on. */
@@ -40,11 +39,20 @@ export interface Arena {
   placeText(text: string): Address;
 }
 
-/** Makes an arena. */
+/** The arena. Throws if the kernel has no memory for it. */
 export function createArena(): Arena {
-  const start = map(SIZE, addressOf("__libc_stack_end") + BEHIND_LOADER);
+  return create(addressOf("__libc_stack_end") + BEHIND_LOADER, STACK);
+}
+
+/** The workspace. Throws if the kernel has no memory for it. */
+export function createWorkspace(): Arena {
+  return create(0, TEXT);
+}
+
+function create(hint: Address, stack: number): Arena {
+  const start = map(SIZE, hint);
   const { wmemset, strcpy } = writers();
-  let free = start + STACK;
+  let free = start + stack;
 
   function reserve(size: number): Address {
     const address = free + (-free & 15);
@@ -72,6 +80,5 @@ export function createArena(): Arena {
     return address;
   }
 
-  const stack = { start, size: STACK };
-  return { start, end: start + SIZE, stack, reserve, store, place, placeText };
+  return { start, end: start + SIZE, stack: { start, end: start + stack }, reserve, store, place, placeText };
 }

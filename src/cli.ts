@@ -1,20 +1,33 @@
 /** The command line: what happens when there are arguments. */
 import { printAndExit } from "./print.ts";
+import { refuse } from "./refusal.ts";
 import { VERSION_LINE } from "./version.ts";
 
+/** What arguments ask for: any `-v` in either case the version, and by citty's rules `--version`, or `--help` or `-h`. */
+export function answerOf(args: readonly string[]): "version" | "help" | undefined {
+  // One text, in which Bun searches: a loop of ours over hundreds of arguments would have JavaScriptCore start threads.
+  const line = `\0${args.join("\0")}\0`;
+  if (line.toLowerCase().includes("\0-v\0")) return "version";
+  // What follows `--` is operands, and `--no-NAME` takes back what NAME asks for.
+  const end = line.indexOf("\0--\0");
+  const options = end < 0 ? line : line.slice(0, end + 1);
+  const has = (word: string): boolean => options.includes(`\0${word}\0`);
+  const asks = (name: string, letter: string): boolean => !(has(`--no-${name}`) || has(`--no-${letter}`));
+  if ((has("--help") || has("-h")) && asks("help", "h")) return "help";
+  if (has("--version") && asks("version", "v")) return "version";
+  return undefined;
+}
+
 /**
- * Acts on the arguments: any `-v` in either case prints the version and exits 0; `--help`, `-h` and
- * `--version` are citty's; all others are ignored, for a container engine may pass some.
+ * Acts on the arguments: prints what they ask for and exits 0, or else starts the init loop, for a container engine may
+ * pass some. What prints never goes on to the loop.
  *
  * @param args the arguments after the program's name
  * @param start the init loop
  */
 export function cli(args: readonly string[], start: () => never): void {
-  // One text, in which Bun searches: a loop of ours over hundreds of arguments would have JavaScriptCore start threads.
-  if (`\0${args.join("\0")}\0`.toLowerCase().includes("\0-v\0")) printAndExit(VERSION_LINE);
-  if (args.includes("--help") || args.includes("-h") || args.includes("--version")) {
-    void import("./usage.ts")
-      .then(({ usage }) => usage(args))
-      .then((text) => (text === undefined ? start() : printAndExit(text)));
-  } else start();
+  const answer = answerOf(args);
+  if (answer === undefined) start();
+  if (answer === "version") printAndExit(VERSION_LINE);
+  void import("./usage.ts").then(({ usage }) => usage()).then(printAndExit, refuse);
 }

@@ -1,7 +1,17 @@
-/** What can be given back to the kernel once JavaScript is over: nearly everything. */
+/** What can be given back to the kernel once JavaScript is over: all that is known to be Bun's. */
 import type { Arena } from "./arena.ts";
 import { read } from "./ffi.ts";
-import { type Address, addressOf, MADV_DONTNEED, pageSize, threadPointer } from "./libc.ts";
+import {
+  type Address,
+  addressOf,
+  allocate,
+  auxiliary,
+  MADV_DONTNEED,
+  pageSize,
+  type Range,
+  threadPointer,
+} from "./libc.ts";
+import { mappings } from "./mappings.ts";
 import { pointerAt } from "./memory.ts";
 import type { Call } from "./native.ts";
 
@@ -18,65 +28,123 @@ export const THREAD_STORAGE = 32 * 1024;
  */
 export const BUN_STORAGE = 20 * 1024;
 
-/** Bytes below the first stack frame that may have been used and are given back. */
-const STACK = 512 * 1024;
+/** Ranges that are given back at most: each takes room in the workspace. There are 5 to 9; further ones stay. */
+const RANGES = 16;
+
+// elf.h: the kind of program header that is about memory, and where `Elf64_Ehdr` says what there is.
+const PT_LOAD = 1;
+const E_PHOFF = 32;
+const E_PHNUM = 56;
+/** Bytes of an `Elf64_Phdr`: `p_type` is at 0, `p_vaddr` at 16, `p_memsz` at 40. */
+const PHDR = 56;
+
+// getauxval(3), elf.h: the executable's program headers, and how many there are.
+const AT_PHDR = 3;
+const AT_PHNUM = 5;
+
+/** What the `count` program headers at `headers` have mapped of the file that was loaded at `base`. */
+function extent(base: Address, headers: Address, count: number): Range {
+  let start = Number.POSITIVE_INFINITY;
+  let end = 0;
+  for (let index = 0; index < count; index++) {
+    const header = headers + index * PHDR;
+    if (read.u32(header) !== PT_LOAD) continue;
+    const from = base + read.ptr(header + 16);
+    const to = from + read.ptr(header + 40);
+    if (from < start) start = from;
+    if (to > end) end = to;
+  }
+  return { start, end };
+}
 
 /**
- * Where the library begins in memory that `address` lies in: of all that the loader has loaded, what begins last before
- * it. `_r_debug` is its `struct r_debug`, with the first `struct link_map` at 8; each has `l_addr`, where it begins, at 0
- * and the next one at 24 (link.h). Reads with Bun's own functions: one of ours, called for each library, might be called
- * often enough to be compiled.
+ * The library that `address` lies in: of all that the loader has loaded, what begins last before it. `_r_debug` is its
+ * `struct r_debug`, with the first `struct link_map` at 8; each has `l_addr`, where it begins, at 0 and the next one at 24
+ * (link.h).
  */
-function libraryBase(address: Address): Address {
+function library(address: Address): Range {
   let base = 0;
   for (let map: Address = read.ptr(addressOf("_r_debug") + 8); map !== 0; map = read.ptr(map + 24)) {
     const start = read.ptr(map);
     if (start <= address && start > base) base = start;
   }
-  return base;
+  return extent(base, base + read.ptr(base + E_PHOFF), read.u16(base + E_PHNUM));
+}
+
+/** Adds to `found` what of `range` lies in none of `kept`. */
+function addWithout(range: Range, kept: readonly Range[], found: Range[]): void {
+  for (let from = range.start; from < range.end; ) {
+    let next: Range = { start: range.end, end: range.end };
+    for (const it of kept) if (it.end > from && it.start < next.start) next = it;
+    const last = found[found.length - 1];
+    if (next.start > from) {
+      if (last !== undefined && last.end === from) found[found.length - 1] = { start: last.start, end: next.start };
+      else found.push({ start: from, end: next.start });
+    }
+    from = next.end;
+  }
 }
 
 /**
- * The calls that unmap everything below libc, which is the executable, the JavaScript heap, compiled code and the
- * other libraries, and that give back the stack and what Bun has stored for the thread.
+ * The calls that give back what is known to be Bun's. All else stays, whoever put it there: what the loader, libc (its heap)
+ * and the kernel have mapped, and whatever a sandbox has.
  *
- * What stays, of what lies there: the arena, and libc's part of the thread's storage.
+ * - The executable: its program headers say where it lies, and the kernel where those are (getauxval(3)).
+ * - libm: the loader says where it begins, and its own program headers where it ends. Only the executable asks for it.
+ * - Heaps and compiled code: private mappings of no file and no name, which Bun makes with mmap(2) while it starts. The
+ *   loader's own, made before, lie between what it loads and the thread's storage, its last; libc's heap is where
+ *   malloc(3) allocates; nobody else has run. If a file is mapped that is none of the four, somebody has, and they stay.
+ * - The stack below the frames that the loader was called with, and the executable's share of the thread's storage:
+ *   their pages read as zeros then.
  *
- * @returns no calls at all where memory is not laid out as expected; also where libc uses a `stderr` of the executable's,
- *   which is so as long as it is not sealed (scripts/build/seal.ts)
+ * @param arena stays
+ * @param workspace is given back last, and not by these calls
  */
-export function giveBack(arena: Arena): Call[] {
+export function giveBack(arena: Arena, workspace: Arena): Call[] {
   const page = pageSize();
-  // By the lowest bits: a remainder of numbers this large is a call of fmod(3), the only one into libm.
+  // By the lowest bits: a remainder of numbers this large is a call of fmod(3).
   const pageOf = (address: Address) => address - (address & (page - 1));
   const pageAfter = (address: Address) => pageOf(address + page - 1);
-  const libc = libraryBase(addressOf("exit"));
-  const loader = addressOf("__libc_stack_end"); // A variable of the loader's.
-  const start = pageOf(arena.start);
-  const end = pageAfter(arena.end);
-  // The loader puts the thread's storage below libc, or into a gap above it, where nothing is unmapped.
+  const executable = extent(0, auxiliary(AT_PHDR), auxiliary(AT_PHNUM));
+  const libc = library(addressOf("exit"));
+  const loader = library(addressOf("__libc_stack_end"));
+  const libm = library(addressOf("fmod"));
   const pointer = threadPointer();
-  const thread = pointer < libc ? pointer : libc;
-  const storageStart = pageOf(thread - THREAD_STORAGE);
-  const storageEnd = pageAfter(thread + THREAD_STORAGE);
-  const stack = pageOf(pointerAt(loader));
-  // The arena is where it was asked for, behind the loader and not in the stack, or below all that stays.
-  const below = end < storageStart;
-  const behind = loader < start && (end <= stack - STACK || stack <= start);
-  if (!((below || behind) && libc < loader && libc < addressOf("stderr"))) return [];
+  const first = pointerAt(addressOf("__libc_stack_end"));
+  const heap = allocate(1);
+  const { anonymous, files, stack } = mappings(workspace.stack);
+
+  // What the loader has mapped, from the first to the last.
+  let start = pageOf(pointer - THREAD_STORAGE);
+  let end = pageAfter(pointer + THREAD_STORAGE);
+  for (const it of [libc, loader, libm]) {
+    if (it.start < start) start = pageOf(it.start);
+    if (it.end > end) end = pageAfter(it.end);
+  }
+  let loaded = 0;
+  for (const file of files) {
+    for (const it of [executable, libc, loader, libm]) if (file >= it.start && file < it.end) loaded++;
+  }
+  const known = loaded === files.length;
+
+  const ranges: Range[] = [{ start: pageOf(executable.start), end: pageAfter(executable.end) }];
+  if (known) ranges.push({ start: pageOf(libm.start), end: pageAfter(libm.end) });
+  const kept: Range[] = [arena, workspace, { start, end }, ...ranges];
+  for (const it of known ? anonymous : []) if (heap < it.start || heap >= it.end) addWithout(it, kept, ranges);
 
   const munmap = addressOf("munmap");
   const madvise = addressOf("madvise");
+  const calls: Call[] = [];
+  for (let index = 0; index < ranges.length && index < RANGES; index++) {
+    const it = ranges[index] as Range;
+    calls.push([munmap, it.start, it.end - it.start]);
+  }
   const bun = process.arch === "arm64" ? pointer + 16 : pointer - BUN_STORAGE;
-  const bunStart = pageAfter(bun);
-  const bunSize = pageOf(bun + BUN_STORAGE) - bunStart;
-  const calls: Call[] = [
-    [munmap, 0, below ? start : storageStart],
-    [madvise, stack - STACK, STACK, MADV_DONTNEED],
-  ];
-  if (below) calls.push([munmap, end, storageStart - end]);
-  // With large pages there may be none that is all Bun's.
-  if (bunSize > 0) calls.push([madvise, bunStart, bunSize, MADV_DONTNEED]);
-  if (storageEnd < libc) calls.push([munmap, storageEnd, libc - storageEnd]);
+  const storage = { start: pageAfter(bun), end: pageOf(bun + BUN_STORAGE) };
+  const frames = { start: stack === 0 ? first : stack, end: pageOf(first) };
+  for (const it of [storage, frames]) {
+    // With large pages none may be all Bun's.
+    if (it.start < it.end) calls.push([madvise, it.start, it.end - it.start, MADV_DONTNEED]);
+  }
   return calls;
 }

@@ -1,5 +1,5 @@
 /** The init loop: what PID 1 of a pod does until it is told to stop. */
-import { type Arena, createArena } from "./arena.ts";
+import { type Arena, createArena, createWorkspace } from "./arena.ts";
 import { closeBunDescriptors } from "./descriptors.ts";
 import { giveBack } from "./footprint.ts";
 import {
@@ -11,24 +11,19 @@ import {
   exitNow,
   getpid,
   onExit,
-  raiseAndSuspend,
   reapAll,
   SA_NOCLDSTOP,
   SA_NOCLDWAIT,
-  SA_RESETHAND,
-  SIG_DFL,
   SIGCHLD,
   SIGINT,
-  SIGNAL_SET,
   SIGTERM,
   STDERR,
-  sigaction,
+  takesSigsuspend,
   write,
 } from "./libc.ts";
 import { isFiltered, lock } from "./lock.ts";
-import { pointerAt, wordAt } from "./memory.ts";
 import { type Call, leave } from "./native.ts";
-import { HANDLED, handle, holdSignals } from "./signals.ts";
+import { handle, holdSignals } from "./signals.ts";
 
 const TERMINATED = "Error: infinite loop terminated\n";
 
@@ -41,23 +36,6 @@ const TERMINATED = "Error: infinite loop terminated\n";
 function sayTheSignalAtExit(arena: Arena): void {
   atExit(addressOf("_exit"), 0);
   onExit(addressOf("psignal"), arena.placeText("Shutting down, got signal"));
-}
-
-/**
- * Whether the kernel lets this process wait: a SIGCHLD of its own must reach the handler, which is installed for one
- * call only. Where a filter refuses sigsuspend(2) the loop would otherwise spin for ever; without a filter nothing can.
- *
- * @param inherited where the mask as inherited is: nothing else is let in here that was blocked, nor INT and TERM
- */
-function canWait(arena: Arena, inherited: Address): boolean {
-  if (!isFiltered()) return true;
-  const trial = arena.reserve(SIGNAL_SET);
-  arena.store(trial, [((wordAt(inherited) | HANDLED) & ~(1 << (SIGCHLD - 1))) >>> 0]);
-  arena.store(trial + 4, [wordAt(inherited + 4)]);
-  raiseAndSuspend(SIGCHLD, trial);
-  const now = arena.reserve(ACTION);
-  sigaction(SIGCHLD, 0, now);
-  return pointerAt(now) === SIG_DFL;
 }
 
 /**
@@ -96,22 +74,23 @@ export function init(): never {
   if (handle(arena, action, SIGTERM, shutDown) < 0) exitNow(2);
   // A child's death only wakes the wait: abs(3) takes a number and does nothing with it but return.
   const wakeUp = addressOf("abs");
-  if (handle(arena, action, SIGCHLD, wakeUp, SA_NOCLDSTOP | SA_RESETHAND) < 0) exitNow(3);
-  if (!canWait(arena, inherited)) {
+  if (handle(arena, action, SIGCHLD, wakeUp, SA_NOCLDSTOP | SA_NOCLDWAIT) < 0) exitNow(3);
+  // From here on the kernel reaps whatever dies; what has died before is reaped here.
+  reapAll();
+  // Where a filter refuses to wait the loop would spin for ever; without a filter nothing can.
+  if (isFiltered() && !takesSigsuspend()) {
     write(STDERR, TERMINATED);
     exitNow(42);
   }
-  // From here on the kernel reaps whatever dies; what has died before is reaped here.
-  if (handle(arena, action, SIGCHLD, wakeUp, SA_NOCLDSTOP | SA_NOCLDWAIT) < 0) exitNow(3);
-  reapAll();
 
   const wait = waitForEver(arena, inherited);
   const terminated: Call = [addressOf("write"), STDERR, arena.placeText(TERMINATED), TERMINATED.length];
   const end: Call[] = [terminated, [addressOf("_exit"), 42]];
-  const unneeded = giveBack(arena);
 
   closeBunDescriptors(arena);
+  const workspace = createWorkspace();
+  const unneeded = giveBack(arena, workspace);
   const refused = lock(arena);
   if (refused) write(STDERR, `Warning: running unlocked: the kernel refused ${refused}\n`);
-  leave(arena, unneeded, wait, end);
+  leave(arena, workspace, unneeded, wait, end);
 }

@@ -4,7 +4,7 @@
  * The values and layouts are those of Linux with glibc on x86-64 and on arm64, where they are the same
  * (asm-generic/signal.h, bits/sigaction.h, bits/types/__sigset_t.h); both machines are little-endian.
  */
-import { dlopen } from "./ffi.ts";
+import { dlopen, read } from "./ffi.ts";
 
 /** Interrupt from the keyboard: signal(7). */
 export const SIGINT = 2;
@@ -49,15 +49,24 @@ const WNOHANG = 1;
 /** An address in this process, a whole number below 2^48; 0 is NULL. */
 export type Address = number;
 
+/** A stretch of addresses. */
+export interface Range {
+  /** Address of its first byte. */
+  readonly start: Address;
+  /** Address behind its last byte. */
+  readonly end: Address;
+}
+
 /** glibc, by the name under which the loader has loaded it already. */
 const LIBC = "libc.so.6";
 
 /** What every start needs: to look around, to say something and to end. */
-const { symbols } = dlopen(LIBC, {
-  _exit: { args: ["i32"], returns: "void" },
-  dlsym: { args: ["ptr", "cstring"], returns: "ptr" },
-  write: { args: ["i32", "cstring", "u64"], returns: "i64" },
-});
+const bindStart = () =>
+  dlopen(LIBC, {
+    _exit: { args: ["i32"], returns: "void" },
+    dlsym: { args: ["ptr", "cstring"], returns: "ptr" },
+    write: { args: ["i32", "cstring", "u64"], returns: "i64" },
+  }).symbols;
 
 /** What the init loop needs as well. */
 const bindLoop = () =>
@@ -65,26 +74,43 @@ const bindLoop = () =>
     __cxa_atexit: { args: ["u64", "u64", "u64"], returns: "i32" },
     close: { args: ["i32"], returns: "i32" },
     exit: { args: ["i32"], returns: "void" },
+    getauxval: { args: ["u64"], returns: "ptr" },
     getcontext: { args: ["u64"], returns: "i32" },
     getpid: { args: [], returns: "i32" },
     makecontext: { args: ["u64", "u64", "i32", "u64", "u64", "u64", "u64", "u64"], returns: "void" },
+    malloc: { args: ["u64"], returns: "ptr" },
     mmap: { args: ["u64", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
     on_exit: { args: ["u64", "u64"], returns: "i32" },
+    open: { args: ["cstring", "i32"], returns: "i32" },
     prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
     pthread_self: { args: [], returns: "ptr" },
+    read: { args: ["i32", "u64", "u64"], returns: "i64" },
     readlink: { args: ["cstring", "u64", "u64"], returns: "i64" },
     sigaction: { args: ["i32", "u64", "u64"], returns: "i32" },
     sigprocmask: { args: ["i32", "u64", "u64"], returns: "i32" },
+    strchr: { args: ["u64", "i32"], returns: "ptr" },
     strcpy: { args: ["u64", "cstring"], returns: "ptr" },
+    strtoul: { args: ["u64", "u64", "i32"], returns: "ptr" },
     waitpid: { args: ["i32", "u64", "i32"], returns: "i32" },
     wmemset: { args: ["u64", "i32", "u64"], returns: "ptr" },
   }).symbols;
 
-let loop: ReturnType<typeof bindLoop>;
+type Loop = ReturnType<typeof bindLoop>;
+
+let symbols: ReturnType<typeof bindStart>;
+let loop: Loop;
 
 /**
- * Binds what the init loop needs, which comes before all that follows here. Each function that is bound is compiled,
- * whether it is called or not: printing the version should not wait for it.
+ * Binds what every start needs, which comes before all else here. Throws where no memory may become code: for each function
+ * Bun compiles a call.
+ */
+export function bindFirst(): void {
+  symbols = bindStart();
+}
+
+/**
+ * Binds what the init loop needs. Each function that is bound is compiled, whether it is called or not: printing the
+ * version should not wait for it.
  */
 export function bind(): void {
   loop = bindLoop();
@@ -95,10 +121,11 @@ export const SIGNAL_SET = 128;
 
 /**
  * Blocks the signals of the `sigset_t` at `set` in this thread and stores the mask as it was at `before`: sigprocmask(2).
- * It cannot fail: `SIG_BLOCK` is valid and both sets are memory of ours.
+ * Throws where a filter refuses the call, which every later step takes: setcontext(3) would fail, and with it the wait.
  */
 export function blockSignals(set: Address, before: Address): void {
-  loop.sigprocmask(SIG_BLOCK, set, before);
+  if (loop.sigprocmask(SIG_BLOCK, set, before) < 0)
+    throw new Error("cannot hold signals back: a filter refuses sigprocmask(2)");
 }
 
 /**
@@ -115,18 +142,27 @@ export function sigaction(signal: number, action: Address, before: Address = 0):
   return loop.sigaction(signal, action, before);
 }
 
+/** The number of the system call sigsuspend(2): asm/unistd.h. */
+export const RT_SIGSUSPEND = process.arch === "arm64" ? 133 : 130;
+
+/** What a system call says of an argument: an address where nothing is, a size that is none. asm-generic/errno-base.h. */
+const [EFAULT, EINVAL] = [14, 22];
+
 /**
- * Sends `signal`, which is blocked, to this thread, and sleeps with the `sigset_t` at `mask` as the blocked signals until a
- * handler has run: raise(3), sigsuspend(2).
+ * Whether the kernel takes a sigsuspend(2). It is asked with arguments that it must refuse before it waits, each for a
+ * reason of its own: a set of no size, and a set that is nowhere. A filter that refuses the call gives both the same answer.
  */
-export function raiseAndSuspend(signal: number, mask: Address): void {
+export function takesSigsuspend(): boolean {
   // Bound here: where no filter judges system calls nothing comes here.
-  const { symbols: trial } = dlopen(LIBC, {
-    raise: { args: ["i32"], returns: "i32" },
-    sigsuspend: { args: ["u64"], returns: "i32" },
-  });
-  trial.raise(signal);
-  trial.sigsuspend(mask);
+  const { syscall, __errno_location } = dlopen(LIBC, {
+    __errno_location: { args: [], returns: "ptr" },
+    syscall: { args: ["i64", "u64", "u64"], returns: "i64" },
+  }).symbols;
+  const errno = Number(__errno_location());
+  syscall(RT_SIGSUSPEND, 0, 0);
+  const noSize = read.i32(errno);
+  syscall(RT_SIGSUSPEND, 0, 8);
+  return noSize === EINVAL && read.i32(errno) === EFAULT;
 }
 
 /**
@@ -198,17 +234,49 @@ const PROT_READ_WRITE = 3;
 /** mmap(2): private and of no file (bits/mman-linux.h). */
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 
-/** Maps `size` bytes of zeros, which are not JavaScript's: at `hint` if nothing is there, or elsewhere: mmap(2). */
+/** What mmap(2) returns when the kernel refuses: MAP_FAILED, as an address. */
+const MAP_FAILED = 2 ** 64;
+
+/** Maps `size` bytes of zeros, which are not JavaScript's: at `hint` if nothing is there, or elsewhere: mmap(2). Throws when the kernel refuses. */
 export function map(size: number, hint: Address): Address {
-  return Number(loop.mmap(hint, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
+  const address = Number(loop.mmap(hint, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
+  if (address === MAP_FAILED) throw new Error(`no memory: mmap(2) of ${size} bytes was refused`);
+  return address;
 }
 
 /**
  * What writes to memory: `wmemset(address, word, count)` stores words of 4 bytes, wmemset(3), and `strcpy(address, text)` a
- * text and a NUL, strcpy(3). As they are: a function around them would be called often enough to be compiled.
+ * text and a NUL, strcpy(3). As they are, like those below: a function around them would be called often enough to be compiled.
  */
-export function writers(): Pick<ReturnType<typeof bindLoop>, "wmemset" | "strcpy"> {
+export function writers(): Pick<Loop, "wmemset" | "strcpy"> {
   return loop;
+}
+
+/**
+ * What reads a file and the numbers in it: `open(path, 0)`, open(2), `read(fd, address, size)`, read(2),
+ * `strchr(address, byte)`, strchr(3), and `strtoul(address, reached, base)`, strtoul(3), which stores how far it read at
+ * `reached`.
+ */
+export function readers(): Pick<Loop, "open" | "read" | "strchr" | "strtoul"> {
+  return loop;
+}
+
+/**
+ * What makes a `ucontext_t`: `getcontext(context)` fills it in with the present state of this thread, getcontext(3);
+ * `makecontext(context, f, 5, …)` has it call `f` with five arguments once its stack and link are set, makecontext(3).
+ */
+export function makers(): Pick<Loop, "getcontext" | "makecontext" | "wmemset"> {
+  return loop;
+}
+
+/** An address in libc's heap, of `size` bytes that are never freed: malloc(3). 0 if there is no memory. */
+export function allocate(size: number): Address {
+  return Number(loop.malloc(size));
+}
+
+/** What the kernel has told the process about itself as `type`, AT_* of elf.h: getauxval(3). 0 if it has not. */
+export function auxiliary(type: number): number {
+  return Number(loop.getauxval(type));
 }
 
 /** Closes a descriptor: close(2). */
@@ -227,14 +295,4 @@ export function readlink(path: string, address: Address, size: number): number {
 /** Sets a property of this process: prctl(2) with two arguments and zeros. Returns 0, or -1 when it is refused. */
 export function prctl(option: number, value: number, address: Address = 0): number {
   return loop.prctl(option, value, address, 0, 0);
-}
-
-/** Fills in the `ucontext_t` at `context` with the present state of this thread: getcontext(3). */
-export function getcontext(context: Address): void {
-  loop.getcontext(context);
-}
-
-/** Makes the `ucontext_t` at `context`, whose stack and link are set, call `f` with five arguments: makecontext(3). */
-export function makecontext(context: Address, f: Address, a = 0, b = 0, c = 0, d = 0, e = 0): void {
-  loop.makecontext(context, f, 5, a, b, c, d, e);
 }

@@ -6,6 +6,7 @@ import {
   PR_SET_NO_NEW_PRIVS,
   PR_SET_SECCOMP,
   prctl,
+  RT_SIGSUSPEND,
   SECCOMP_MODE_FILTER,
 } from "./libc.ts";
 
@@ -31,8 +32,8 @@ const REFUSE = 0x00050001;
 function filter(): readonly number[] {
   const [machine, sigsuspend, sigreturn, sigprocmask, munmap, madvise, exit, write] =
     process.arch === "arm64"
-      ? ([0xc00000b7, 133, 139, 135, 215, 233, 94, 64] as const)
-      : ([0xc000003e, 130, 15, 14, 11, 28, 231, 1] as const);
+      ? ([0xc00000b7, RT_SIGSUSPEND, 139, 135, 215, 233, 94, 64] as const)
+      : ([0xc000003e, RT_SIGSUSPEND, 15, 14, 11, 28, 231, 1] as const);
   // biome-ignore format: an instruction a line
   return [
     LOAD, ARCHITECTURE,

@@ -1,8 +1,10 @@
-/** The entry: chooses. No arguments, the init loop; any argument, the command line, which goes on to the loop if it has nothing to say. */
-import { cli } from "./cli.ts";
+/** The entry: chooses. No arguments, the init loop; any argument, the command line; without libc, the way to say so. */
+import { answerOf, cli } from "./cli.ts";
 import { init } from "./init.ts";
-import { addressOf } from "./libc.ts";
+import { addressOf, bindFirst } from "./libc.ts";
 import { pointerAt, wordAt } from "./memory.ts";
+import { refuse } from "./refusal.ts";
+import { VERSION_LINE } from "./version.ts";
 
 /**
  * How many arguments there are, the program's own name included: `argc` lies where the stack began when the kernel handed
@@ -13,5 +15,21 @@ function argumentCount(): number {
   return wordAt(pointerAt(addressOf("__libc_stack_end")));
 }
 
-if (argumentCount() > 1) cli(Bun.argv.slice(2), init);
-else init();
+/** What keeps libc from being called, if anything does. */
+function obstacle(): string | undefined {
+  try {
+    bindFirst();
+    return undefined;
+  } catch {
+    return "cannot call libc: no memory may become code, which PR_SET_MDWE, MemoryDenyWriteExecute= or SELinux (execmem) forbids";
+  }
+}
+
+const missing = obstacle();
+if (missing !== undefined) refuse(missing, answerOf(Bun.argv.slice(2)) === "version" ? VERSION_LINE : undefined);
+try {
+  if (argumentCount() > 1) cli(Bun.argv.slice(2), init);
+  else init();
+} catch (error) {
+  refuse(error instanceof Error ? error.message : "the start failed");
+}

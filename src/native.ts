@@ -5,7 +5,7 @@
  * handler of exit(3), so that Bun's thread-local destructors are over: a later exit(3) must not find them.
  */
 import type { Arena } from "./arena.ts";
-import { type Address, addressOf, atExit, exit, getcontext, makecontext } from "./libc.ts";
+import { type Address, addressOf, atExit, exit, makers } from "./libc.ts";
 import { byteAt } from "./memory.ts";
 
 /** A call: the address of a function, and up to five arguments. */
@@ -22,21 +22,31 @@ const SMALL_STACK = 256;
 /** The same for one at which a thread could be cancelled, such as write(2): libc does more there. */
 const LARGER_STACK = 512;
 
-/** Makes a context that calls `call` on the stack of `size` bytes at `stack`, and goes on with the context `next` (0: none). */
-function contextOf(arena: Arena, call: Call, stack: Address, size: number, next: Address): Address {
-  const context = arena.reserve(CONTEXT_SIZE);
-  getcontext(context);
-  // uc_link, ss_sp, ss_flags, ss_size.
-  arena.store(context + 8, [next, stack, 0, size]);
-  makecontext(context, call[0], call[1], call[2], call[3], call[4], call[5]);
-  return context;
-}
-
-/** Makes contexts that make `calls` one after another, each on a stack of `size` bytes, and go on with `next`. Returns the one to begin with. */
-function chain(arena: Arena, calls: readonly Call[], size: number, next: Address): Address {
+/**
+ * Makes contexts in `arena` that make `calls` one after another, each on a stack of `size` bytes, and go on with the
+ * context `next` (0: none). Returns the one to begin with.
+ *
+ * @param stack for a single call, a stack that is elsewhere
+ */
+function chain(arena: Arena, calls: readonly Call[], size: number, next: Address, stack: Address = 0): Address {
+  // libc's own: functions around them would be called often enough to be compiled.
+  const { getcontext, makecontext, wmemset } = makers();
+  const step = CONTEXT_SIZE + (stack === 0 ? size : 0);
+  const block = arena.reserve(calls.length * step);
   let first = next;
   for (let index = calls.length - 1; index >= 0; index--) {
-    first = contextOf(arena, calls[index] as Call, arena.reserve(size), size, first);
+    const call = calls[index] as Call;
+    const context = block + index * step;
+    const home = stack === 0 ? context + CONTEXT_SIZE : stack;
+    getcontext(context);
+    // uc_link, ss_sp and ss_size; ss_flags is 0.
+    wmemset(context + 8, first | 0, 1);
+    wmemset(context + 12, (first / 2 ** 32) | 0, 1);
+    wmemset(context + 16, home | 0, 1);
+    wmemset(context + 20, (home / 2 ** 32) | 0, 1);
+    wmemset(context + 32, size, 1);
+    makecontext(context, call[0], 5, call[1] ?? 0, call[2] ?? 0, call[3] ?? 0, call[4] ?? 0, call[5] ?? 0);
+    first = context;
   }
   return first;
 }
@@ -50,18 +60,27 @@ function isSingleThreaded(flag: Address): boolean {
 }
 
 /**
- * Leaves JavaScript for good: makes the calls of `giveBack`, waits, and if the wait ends, makes those of `end`, the
- * last of which should not return.
+ * Leaves JavaScript for good: makes the calls of `giveBack`, gives the workspace back, waits, and if the wait ends, makes
+ * the calls of `end`, the last of which should not return.
  *
  * Whether this is the only thread is looked up last of all: any allocation before may have JavaScriptCore start one to
- * collect garbage. Its memory must stay, so then `giveBack` is left out.
+ * collect garbage. Its memory must stay, so then nothing is given back.
  *
- * @param arena holds all that the calls need
+ * @param arena holds all that is needed from the wait on
+ * @param workspace holds what is needed until then
  */
-export function leave(arena: Arena, giveBack: readonly Call[], wait: Call, end: readonly Call[]): never {
+export function leave(
+  arena: Arena,
+  workspace: Arena,
+  giveBack: readonly Call[],
+  wait: Call,
+  end: readonly Call[],
+): never {
   const { stack } = arena;
-  const sleep = contextOf(arena, wait, stack.start, stack.size, chain(arena, end, LARGER_STACK, 0));
-  const first = chain(arena, giveBack, SMALL_STACK, sleep);
+  const ending = chain(arena, end, LARGER_STACK, 0);
+  const sleep = chain(arena, [wait], stack.end - stack.start, ending, stack.start);
+  const last: Call = [addressOf("munmap"), workspace.start, workspace.end - workspace.start];
+  const first = chain(workspace, giveBack, SMALL_STACK, chain(arena, [last], SMALL_STACK, sleep));
   const setcontext = addressOf("setcontext");
   const flag = addressOf("__libc_single_threaded");
   atExit(setcontext, isSingleThreaded(flag) ? first : sleep);

@@ -33,6 +33,8 @@ const DT_RELA = 7;
 const DT_RELASZ = 8;
 const DT_JMPREL = 23;
 const DT_VERSYM = 0x6ffffff0;
+const DT_VERNEED = 0x6ffffffe;
+const DT_VERNEEDNUM = 0x6fffffff;
 
 /** Sizes of `Elf64_Dyn`, `Elf64_Sym` and `Elf64_Rela`. */
 const [DYN, SYM, RELA] = [16, 24, 24];
@@ -94,6 +96,16 @@ export interface Relocation {
   readonly addend: number;
 }
 
+/** The hash of a name, as the System V ABI defines it. */
+function hashOf(name: string): number {
+  let hash = 0;
+  for (const byte of Buffer.from(name, "latin1")) {
+    hash = (hash << 4) + byte;
+    hash = (hash ^ ((hash & 0xf0000000) >>> 24)) & 0x0fffffff;
+  }
+  return hash;
+}
+
 /** An ELF file in memory. What is asked for is read when it is asked for: the first page is enough for the program headers. */
 export class Elf {
   readonly #bytes: Buffer;
@@ -101,6 +113,8 @@ export class Elf {
   readonly segments: readonly Segment[];
   #entries: Map<number, number> | undefined;
   #symbols: readonly DynamicSymbol[] | undefined;
+  /** Names in the string table that nothing uses any more. */
+  readonly #free: { readonly at: number; readonly size: number }[] = [];
 
   /** Reads the program headers of `bytes`. Throws an InputError that calls the file `name` if it is not of this kind. */
   constructor(bytes: Uint8Array, name = "the executable") {
@@ -172,6 +186,21 @@ export class Elf {
     return home;
   }
 
+  /** Offset of `size` unused bytes of the first segment, zeros between sections, at a multiple of 8. Throws an InputError if there are none. */
+  spare(size: number): number {
+    const first = this.segmentAt(0);
+    const inFile = this.sections.filter((it) => it.address !== 0 && it.type !== SHT_NOBITS);
+    const sorted = inFile.filter(({ offset }) => offset < first.size).sort((a, b) => a.offset - b.offset);
+    for (const [index, section] of sorted.entries()) {
+      const end = section.offset + section.size;
+      const next = sorted[index + 1]?.offset ?? 0;
+      const used = end + this.#bytes.subarray(end, next).findLastIndex((byte) => byte !== 0) + 1;
+      const start = Math.ceil(used / 8) * 8;
+      if (start + size <= next) return start;
+    }
+    throw new InputError(`${this.#name} has no room between its sections`);
+  }
+
   /** The dynamic symbols. Throws an InputError if there is no dynamic section with a hash table (DT_HASH). */
   get symbols(): readonly DynamicSymbol[] {
     if (this.#symbols) return this.#symbols;
@@ -214,11 +243,15 @@ export class Elf {
     return this.segmentAt(0).address;
   }
 
-  /** Gives `symbol` another name, which must not be longer, and the version of the symbol `like`. */
+  /** Gives `symbol` another name, which must not be longer than its own or that of a library that `merge` took away, and the version of the symbol `like`. */
   rename(symbol: DynamicSymbol, name: string, like: DynamicSymbol = symbol): void {
-    const from = this.#nameAt(this.#symbolAt(symbol.index));
-    const to = from + symbol.name.length;
-    if (name.length > symbol.name.length) throw new InputError(`${name} is longer than ${symbol.name}`);
+    const own = this.#nameAt(this.#symbolAt(symbol.index));
+    const free = this.#free.findIndex(({ size }) => size >= name.length);
+    const [slot] = name.length <= symbol.name.length || free < 0 ? [] : this.#free.splice(free, 1);
+    const { at: from, size } = slot ?? { at: own, size: symbol.name.length };
+    const to = from + size;
+    if (name.length > size) throw new InputError(`there is no room for the name ${name}`);
+    this.#bytes.writeUInt32LE(from - this.#table(DT_STRTAB), this.#symbolAt(symbol.index));
     // The names of two symbols may share bytes: the end of one may be another.
     const shared = this.symbols.find((it) => {
       const other = this.#nameAt(this.#symbolAt(it.index));
@@ -240,11 +273,56 @@ export class Elf {
     this.#symbols = undefined;
   }
 
-  /** Makes `relocation` one of `type` without a symbol: it stores `addend` where it did store the symbol's. */
+  /**
+   * Asks for the library `name` no more, which has become a part of `heir`: what had to be of a version there has to be
+   * so here.
+   *
+   * @param version the one that its symbols have in `heir`, if they had one and the same: written over the library's name,
+   *   so it must be as long
+   */
+  merge(name: string, heir: string, version?: string): void {
+    const dynamic = this.#dynamic();
+    const strings = this.#table(DT_STRTAB);
+    const named = (it: string) => dynamic.filter(([tag, at]) => tag === DT_NEEDED && this.#text(strings + at) === it);
+    const [[entry, another], [home]] = [named(name), named(heir)];
+    const start = this.segments.find(({ type }) => type === PT_DYNAMIC)?.offset;
+    if (!entry || another || !home || start === undefined) {
+      throw new InputError(`${this.#name} does not ask for ${name} and ${heir}`);
+    }
+    for (const [index, [tag, value]] of [...dynamic.filter((it) => it !== entry), [DT_NULL, 0] as const].entries()) {
+      this.#bytes.writeBigUInt64LE(BigInt(tag), start + index * DYN);
+      this.#bytes.writeBigUInt64LE(BigInt(value), start + index * DYN + 8);
+    }
+    this.#entries = undefined;
+    // `Elf64_Verneed`: the name of the library at 4, where the next one is at 12.
+    let at = this.#table(DT_VERNEED);
+    for (let count = this.#entry(DT_VERNEEDNUM); count > 0; count--) {
+      if (this.#text(strings + this.#bytes.readUInt32LE(at + 4)) === name) {
+        this.#bytes.writeUInt32LE(home[1], at + 4);
+        if (version !== undefined) this.#renameVersion(at, entry[1], name, version);
+      }
+      at += this.#bytes.readUInt32LE(at + 12);
+    }
+    if (version === undefined) this.#free.push({ at: strings + entry[1], size: name.length });
+  }
+
+  /** Makes `relocation` one of `type` without a symbol: it stores `addend` where it stored the symbol's address. */
   relocate(relocation: Relocation, type: number, addend: number): void {
     this.#bytes.writeUInt32LE(type, relocation.at + 8);
     this.#bytes.writeUInt32LE(0, relocation.at + 12);
     this.#bytes.writeBigInt64LE(BigInt(addend), relocation.at + 16);
+  }
+
+  /** Renames the one version that the `Elf64_Verneed` at `at` asks for, and puts its name where `name` is in the string table. */
+  #renameVersion(at: number, place: number, name: string, version: string): void {
+    if (this.#bytes.readUInt16LE(at + 2) !== 1 || version.length !== name.length) {
+      throw new InputError(`${this.#name} asks for more than one version of ${name}`);
+    }
+    // `Elf64_Vernaux`: the hash of the name at 0, the name at 8.
+    const needed = at + this.#bytes.readUInt32LE(at + 8);
+    this.#bytes.write(version, this.#table(DT_STRTAB) + place, "latin1");
+    this.#bytes.writeUInt32LE(hashOf(version), needed);
+    this.#bytes.writeUInt32LE(place, needed + 8);
   }
 
   #loaded(): Segment[] {

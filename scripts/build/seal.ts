@@ -5,9 +5,7 @@
  * JavaScriptCore (BUN_JSC_*), and offers no switch against them. It has two ways to read them, both by way of libc: the
  * functions `getenv` and `secure_getenv`, and the variable `environ`. The dynamic section of the executable names all
  * three, so that is where they are cut, without touching an instruction: what Bun calls getenv is a function
- * that answers NULL to every name, and what it takes for `environ` is an empty list. libc itself reads TZ, and the file
- * TZ names, which may be a pipe that never answers, when Bun asks it for the date at its start: it does not
- * get one.
+ * that answers NULL to every name, and what it takes for `environ` is a list in the executable: VARIABLES.
  *
  * It is also deaf: Bun installs handlers for seven signals, ignores two and unblocks one while it starts, which
  * would undo what was inherited. What it calls to do so are functions that do nothing. src/ calls libc by another way,
@@ -17,8 +15,8 @@
  * memory and collect garbage accordingly, on the way to a wait where all of it is given back; and reading all those
  * files takes time.
  *
- * And it leaves libc its `stderr`: the linker gave the executable a copy of that variable, which libc would use instead
- * of its own, so that a page of the executable had to stay for as long as pause runs.
+ * And it leaves libc its `stdout` and `stderr`: the linker gave the executable copies of these variables, which libc would
+ * use instead of its own, so that a page of the executable had to stay for as long as pause runs.
  *
  * The variables of the loader (LD_*, GLIBC_TUNABLES) are read before the executable is loaded: SECURITY.md.
  */
@@ -27,27 +25,47 @@ import { InputError } from "../command/report.ts";
 import { type DynamicSymbol, Elf, type Relocation } from "./elf.ts";
 import type { Platform } from "./platforms.ts";
 
-/**
- * What Bun takes from libc, and what it gets instead: functions that touch nothing and return NULL or 0 here.
- *
- * atol(3) is 0 for all that does not begin with a number. dlerror(3) is NULL as long as nothing has failed; for
- * gmtime_r(3) that means that there is no date. Bun fills a buffer for HTTP headers with it, unconditionally.
- *
- * isdigit(3) is 0, which means success, for every signal below 48 and for every way to change a mask. abs(3) returns
- * the signal, which signal(2) never does when it fails: Bun looks no further.
- *
- * vfprintf(3) is how JavaScriptCore says that SIGPWR has a handler already. It has asked sigaction, which does not answer
- * any more, and takes for the answer what happens to lie in memory.
- */
+/** What Bun takes from libc, and what it gets instead: functions that change nothing but a buffer that is theirs to fill. */
 const INSTEAD: Readonly<Record<string, string>> = {
+  // NULL, no variable has that name: atol(3) is 0 for all that does not begin with a number.
   getenv: "atol",
   secure_getenv: "atol",
+  // NULL, there is no date: dlerror(3) has nothing to tell as long as nothing has failed. libc would read TZ and the file
+  // that it names, for a buffer of HTTP headers that Bun fills unconditionally.
   gmtime_r: "dlerror",
+  // 0, it worked: no signal's number below 48 and no way to change a mask is a digit's code, isdigit(3).
   sigaction: "isdigit",
   pthread_sigmask: "isdigit",
+  // The signal's number, abs(3), which is not SIG_ERR: Bun looks no further.
   signal: "abs",
+  // Nothing is printed: JavaScriptCore would complain that SIGPWR has a handler already. It has asked sigaction, which does
+  // not answer any more, and takes for the answer what happens to lie in memory.
   vfprintf: "abs",
+  // "/dev/tty", an absolute path, in the caller's buffer, ctermid(3): Bun would end where the working directory is gone or
+  // cannot be reached. It opens nothing by a relative path.
+  getcwd: "ctermid",
 };
+
+/**
+ * The environment that Bun sees, whatever the real one is: how many addresses its allocators reserve, and how much stack.
+ * They would take 10 GB, of which a start touches 2 MB, and not start where addresses are limited or memory is not
+ * overcommitted.
+ */
+export const VARIABLES: readonly string[] = [
+  // Compiled code, twice what `--help` was seen to run with; a quarter, and JavaScriptCore takes its own 1 GiB.
+  "BUN_JSC_jitMemoryReservationSize=1048576",
+  // Layouts of objects: JavaScriptCore aborts with 48 MiB, whatever runs.
+  "BUN_JSC_structureHeapSizeInKB=65536",
+  // All other memory, in pieces of this size: more are reserved when one is full.
+  "MIMALLOC_ARENA_RESERVE=16MiB",
+  // Stack that JavaScriptCore keeps free, a quarter of its own choice: so a stack of 64 KiB is enough instead of 144, and a
+  // smaller one ends without a line of Bun's. Nothing here calls deeper than `--help`, which runs with 80 KiB.
+  "BUN_JSC_softReservedZoneSize=32768",
+  "BUN_JSC_reservedZoneSize=16384",
+];
+
+/** Variables of libc's that the executable has a copy of. */
+const STREAMS = ["stdout", "stderr"] as const;
 
 /** The names of libc's list of variables, which the executable has its own copy of. */
 const LIST = ["environ", "_environ", "__environ"] as const;
@@ -88,26 +106,47 @@ function usesOf(
   return { copy: only(ofType(copy), `the copy of ${name}`), pointer: only(ofType(global), `the pointer to ${name}`) };
 }
 
-/** Has the loader store the address of an empty list in the executable's `environ`, which libc no longer sees. */
-function emptyList(image: Elf, platform: Platform): void {
+/**
+ * Writes the list of variables to where nothing is, and has the loader store its address in the executable's `environ`,
+ * which libc no longer sees.
+ */
+function fixedList(bytes: Buffer, image: Elf, platform: Platform): void {
+  // The addresses of the texts, 8 bytes each, and 0; then the texts.
+  const texts = Buffer.from(VARIABLES.map((text) => `${text}\0`).join(""), "latin1");
+  const pointers = (VARIABLES.length + 1) * 8;
+  const place = image.spare(pointers + texts.length);
+  const list = image.start + place;
+  let text = list + pointers;
+  for (const [index, variable] of VARIABLES.entries()) {
+    bytes.writeBigUInt64LE(BigInt(text), place + index * 8);
+    text += variable.length + 1;
+  }
+  texts.copy(bytes, place + pointers);
+
   const { relative } = RELOCATIONS[platform.architecture];
   const names = LIST.map((name) => only(named(image, name, true), `the variable ${name}`));
   const environ = only([...new Set(names.map(({ address }) => address))], "the address of environ");
   const { copy, pointer } = usesOf(image, names, platform);
-  image.relocate(copy, relative, image.start + 8);
+  image.relocate(copy, relative, list);
   image.relocate(pointer, relative, environ);
   // No symbol has such a name: libc, which looks for one of these, finds its own variable.
   for (const symbol of names) image.rename(symbol, `=${symbol.name.slice(1)}`);
 }
 
 /**
- * Leaves `stderr` to libc. The loader still fills in the executable's copy, which Bun's code has the address of; but libc
- * does not find it any more.
+ * Parts of libc that were libraries of their own before 2.34 and are empty since: loading them takes 0.1 ms. What came from
+ * libdl must be of that version now, so that the loader of an older libc says in one line which it takes.
  */
-function libcStderr(image: Elf, platform: Platform): void {
-  const symbol = only(named(image, "stderr", true), "the variable stderr");
+const EMPTY = [["libpthread.so.0"], ["libdl.so.2", "GLIBC_2.34"]] as const;
+
+/**
+ * Leaves the variable `name` to libc. The loader still fills in the executable's copy, which Bun's code has the address of;
+ * but libc does not find it any more.
+ */
+function libcOwn(image: Elf, name: string, platform: Platform): void {
+  const symbol = only(named(image, name, true), `the variable ${name}`);
   if (usesOf(image, [symbol], platform).copy.address !== symbol.address) {
-    throw new InputError("cannot seal this version of Bun: stderr is not where it is copied to");
+    throw new InputError(`cannot seal this version of Bun: ${name} is not where it is copied to`);
   }
   image.undefine(symbol);
 }
@@ -141,10 +180,9 @@ export function seal(bytes: Buffer, platform: Platform): void {
   if (unknown) throw new InputError(`cannot seal this version of Bun: unknown symbol ${unknown.name}`);
 
   erase(bytes, CGROUP, "the name of the cgroup file");
-  const padding = bytes.subarray(8, 16);
-  if (padding.some((byte) => byte !== 0)) throw new InputError("the padding of the ELF identification is not zero");
-  emptyList(image, platform);
-  libcStderr(image, platform);
+  fixedList(bytes, image, platform);
+  for (const name of STREAMS) libcOwn(image, name, platform);
+  for (const [name, version] of EMPTY) image.merge(name, "libc.so.6", version);
   const getenv = only(named(image, "getenv", false), "the import getenv");
   for (const [name, instead] of Object.entries(INSTEAD)) {
     if (named(image, instead, true).length > 0) throw new InputError(`the executable has a function ${instead} itself`);

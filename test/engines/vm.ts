@@ -23,7 +23,7 @@ export function emulator(architecture: Architecture): string {
 /** A machine to start. One of `initrd` and `disk` is its root; `/init` there is what the kernel runs. */
 export interface Machine {
   readonly architecture: Architecture;
-  /** What qemu calls the processor; default: as EMULATORS says. */
+  /** The processor's model, as qemu names it; the one of EMULATORS if left out. */
   readonly processor?: string;
   /** Path of the kernel. */
   readonly kernel: string;
@@ -107,6 +107,7 @@ export async function boot(machine: Machine): Promise<Readonly<Record<string, st
   const console = await run("/", [
     ...["timeout", "--kill-after=5", `${seconds}`],
     ...EMULATORS[architecture],
+    // Of two processors qemu takes the last.
     ...(machine.processor ? ["-cpu", machine.processor] : []),
     ...["-accel", "tcg,thread=multi", "-smp", `${cpus}`, "-m", `${memory}`],
     ...["-nographic", "-nic", "none", "-no-reboot", "-kernel", machine.kernel],

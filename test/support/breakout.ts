@@ -5,7 +5,7 @@
  */
 import { dlopen, read } from "bun:ffi";
 import { createArena } from "../../src/arena.ts";
-import { bind, exitNow, STDERR, write } from "../../src/libc.ts";
+import { bind, bindFirst, exitNow, STDERR, write } from "../../src/libc.ts";
 import { lock } from "../../src/lock.ts";
 
 const EPERM = 1;
@@ -24,6 +24,7 @@ const errno = Number(libc.__errno_location());
 const deadly = process.arch === "arm64" ? [94, 139, 133] : [231, 15, 130, 335, 336];
 
 let done = "";
+bindFirst();
 bind();
 const refused = lock(createArena());
 for (let call = first; call < end; call++) {

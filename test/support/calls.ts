@@ -14,5 +14,98 @@ export const PR_SET_SECCOMP = 22;
 export const PR_SET_NO_NEW_PRIVS = 38;
 /** sigaction(2). */
 export const RT_SIGACTION = ARM64 ? 134 : 13;
+/** sigprocmask(2). */
+export const RT_SIGPROCMASK = ARM64 ? 135 : 14;
+/** munmap(2). */
+export const MUNMAP = ARM64 ? 215 : 11;
+/** futex(2). */
+export const FUTEX = ARM64 ? 98 : 202;
+/** prlimit(2). */
+export const PRLIMIT64 = ARM64 ? 261 : 302;
+/** eventfd(2). */
+export const EVENTFD2 = ARM64 ? 19 : 290;
+/** What the loader opens and maps a library with, and a static program does without, by name. */
+export const LOADING: Readonly<Record<string, number>> = ARM64
+  ? { mmap: 222, openat: 56, newfstatat: 79, read: 63, close: 57 }
+  : { mmap: 9, openat: 257, newfstatat: 262, read: 0, pread64: 17, close: 3 };
+/** Every call that came after Linux 3.13, from sched_setattr(2) on, and room for those to come. */
+export const AFTER_3_13: readonly number[] = Array.from(
+  { length: 600 - (ARM64 ? 274 : 314) },
+  (_, index) => index + (ARM64 ? 274 : 314),
+);
 /** All that a wait for a signal can be: sigsuspend(2), and pause(2), which is ppoll(2) on arm64. */
 export const WAITS: readonly number[] = ARM64 ? [133, 73] : [130, 34];
+
+/** The number of each call that docs/seccomp.json allows, on x86-64 and on arm64, where some are not: asm/unistd.h. */
+const NUMBERS: Readonly<Record<string, readonly [amd64: number, arm64?: number]>> = {
+  access: [21],
+  arch_prctl: [158],
+  brk: [12, 214],
+  capget: [125, 90],
+  capset: [126, 91],
+  chdir: [80, 49],
+  clock_gettime: [228, 113],
+  clone: [56, 220],
+  clone3: [435, 435],
+  close: [3, 57],
+  close_range: [436, 436],
+  epoll_create1: [291, 20],
+  epoll_ctl: [233, 21],
+  eventfd2: [290, 19],
+  execve: [59, 221],
+  exit_group: [231, 94],
+  faccessat: [269, 48],
+  fcntl: [72, 25],
+  fstat: [5, 80],
+  fstatfs: [138, 44],
+  futex: [202, 98],
+  getcwd: [79, 17],
+  getdents64: [217, 61],
+  getpid: [39, 172],
+  getppid: [110, 173],
+  getrandom: [318, 278],
+  gettid: [186, 178],
+  ioctl: [16, 29],
+  lseek: [8, 62],
+  madvise: [28, 233],
+  mmap: [9, 222],
+  mprotect: [10, 226],
+  munmap: [11, 215],
+  newfstatat: [262, 79],
+  open: [2],
+  openat: [257, 56],
+  prctl: [157, 167],
+  pread64: [17, 67],
+  prlimit64: [302, 261],
+  read: [0, 63],
+  readlink: [89],
+  readlinkat: [267, 78],
+  rseq: [334, 293],
+  rt_sigaction: [13, 134],
+  rt_sigprocmask: [14, 135],
+  rt_sigreturn: [15, 139],
+  rt_sigsuspend: [130, 133],
+  sched_getaffinity: [204, 123],
+  sched_yield: [24, 124],
+  set_robust_list: [273, 99],
+  set_tid_address: [218, 96],
+  setgid: [106, 144],
+  setgroups: [116, 159],
+  setresgid: [119, 149],
+  setresuid: [117, 147],
+  setuid: [105, 146],
+  sigaltstack: [131, 132],
+  statx: [332, 291],
+  sysinfo: [99, 179],
+  time: [201],
+  uname: [63, 160],
+  wait4: [61, 260],
+  write: [1, 64],
+};
+
+/** The number of a call on this machine; undefined if it has no such call. Throws at an unknown name. */
+export function numberOf(name: string): number | undefined {
+  const numbers = NUMBERS[name];
+  if (!numbers) throw new Error(`the number of the system call ${name} is not known here`);
+  return numbers[ARM64 ? 1 : 0];
+}

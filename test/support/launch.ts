@@ -1,20 +1,21 @@
 /**
  * Becomes the program under test: sets up what a parent can hand down (dispositions, blocked and
- * pending signals, descriptors, limits, user, working directory, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
+ * pending signals, descriptors, limits, user, working directory, mounts, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
  */
 import { dlopen, ptr } from "bun:ffi";
-import { mkdtempSync, rmdirSync } from "node:fs";
+import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../../scripts/linux/proc.ts";
-import { block, disposition, IGNORED_BY_BUN, raise } from "./signals.ts";
+import { IGNORED_BY_BUN } from "../../scripts/linux/signals.ts";
+import { block, disposition, raise } from "./signals.ts";
 
 /** What the program finds when it starts. */
 export interface Launch {
   readonly program: string;
   /** argv[0]; the program's path if left out. */
   readonly name?: string;
-  /** Arguments as bytes, one character a byte (Latin-1), so that any byte but NUL can be passed. */
+  /** Arguments as bytes, one character a byte (Latin-1), so that any byte but NUL can be passed; `bytesOf` makes them of a text. */
   readonly args?: readonly string[];
   /** The whole environment; `PATH` alone if left out. */
   readonly env?: Readonly<Record<string, string>>;
@@ -37,22 +38,43 @@ export interface Launch {
   readonly limits?: readonly (readonly [resource: number, value: number])[];
   /** User and group to run as. */
   readonly user?: number;
+  /** The working directory. */
+  readonly directory?: string;
   /** Run in a working directory that has been removed. */
   readonly unlinkedDirectory?: boolean;
+  /** What lies over a path, in a mount namespace of its own: a file, or an empty folder. As PID 1, or root. */
+  readonly covered?: readonly (readonly [path: string, file?: string])[];
+  /** The file by which a process enters a cgroup: done last. */
+  readonly cgroup?: string;
+  /** No memory may become code that was not when it was mapped: PR_SET_MDWE of prctl(2). */
+  readonly noNewCode?: boolean;
   /** Run with the root file system mounted read-only, in a mount namespace of its own. */
   readonly readOnlyRoot?: boolean;
   /** Start with a child that has died and has not been reaped: a zombie. For PID 1 of a namespace, or a subreaper. */
   readonly deadChild?: boolean;
-  /** System calls that fail with EPERM: number, and the first argument they must have. */
+  /** System calls that fail: number, and the first argument they must have. */
   readonly refused?: readonly (readonly [call: number, firstArgument?: number])[];
+  /** The system calls that do not fail, by their numbers: all others do. Not with `refused`. */
+  readonly allowed?: readonly number[];
+  /** What those that fail set errno to; EPERM if left out. */
+  readonly refusal?: number;
+  /** The folder to make the root, as root. */
+  readonly rootFolder?: string;
 }
 
+/** The bytes of `text` in UTF-8, as `args` takes them: what a path has to be passed as. */
+export const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
+
 const [SIG_DFL, SIG_IGN] = [0, 1] as const;
+const EPERM = 1;
 const [O_RDWR, CLONE_NEWNS, CLOSE_RANGE_CLOEXEC] = [2, 0x20000, 4];
 const [MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE] = [1, 32, 4096, 16384, 1 << 18];
 const [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS] = [22, 2, 36, 38];
+const [PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN] = [65, 1];
 
 const { symbols: libc } = dlopen("libc.so.6", {
+  chdir: { args: ["cstring"], returns: "i32" },
+  chroot: { args: ["cstring"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   close_range: { args: ["u32", "u32", "i32"], returns: "i32" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
@@ -76,11 +98,16 @@ function must(result: number, what: string): number {
   process.exit(125);
 }
 
-/** A seccomp program that answers EPERM to `refused` and allows the rest: seccomp(2), struct sock_filter of 8 bytes. */
-function refusing(refused: NonNullable<Launch["refused"]>): Uint8Array {
-  const [LOAD, JUMP_IF_EQUAL, RETURN, ALLOW, ERRNO_EPERM] = [0x20, 0x15, 0x06, 0x7fff0000, 0x00050001];
+/** An instruction of a seccomp program: what it does, how many are skipped if it compares and they differ, a value. */
+type Step = readonly [code: number, jumpIfNot: number, value: number];
+
+/** A seccomp program that fails what `spec` says and allows the rest: seccomp(2), struct sock_filter of 8 bytes. */
+function filter({ refused = [], allowed, refusal = EPERM }: Launch): Uint8Array {
+  const [LOAD, JUMP_IF_EQUAL, RETURN, ALLOW, ERRNO] = [0x20, 0x15, 0x06, 0x7fff0000, 0x00050000];
   const [NUMBER, FIRST_ARGUMENT] = [0, 16];
-  const steps = refused.flatMap(([call, argument]): [number, number, number][] => [
+  const [listed, rest] = allowed ? [ALLOW, ERRNO | refusal] : [ERRNO | refusal, ALLOW];
+  const calls = allowed?.map((call) => [call] as const) ?? refused;
+  const steps = calls.flatMap(([call, argument]: readonly [number, number?]): Step[] => [
     [LOAD, 0, NUMBER],
     [JUMP_IF_EQUAL, argument === undefined ? 1 : 3, call],
     ...(argument === undefined
@@ -88,11 +115,11 @@ function refusing(refused: NonNullable<Launch["refused"]>): Uint8Array {
       : ([
           [LOAD, 0, FIRST_ARGUMENT],
           [JUMP_IF_EQUAL, 1, argument],
-        ] as [number, number, number][])),
-    [RETURN, 0, ERRNO_EPERM],
+        ] as const)),
+    [RETURN, 0, listed],
   ]);
   const program = new DataView(new ArrayBuffer((steps.length + 1) * 8));
-  [...steps, [RETURN, 0, ALLOW] as const].forEach(([code, jumpIfNot, value], index) => {
+  [...steps, [RETURN, 0, rest] as const].forEach(([code, jumpIfNot, value], index) => {
     program.setUint16(index * 8, code, true);
     program.setUint8(index * 8 + 3, jumpIfNot);
     program.setUint32(index * 8 + 4, value, true);
@@ -112,7 +139,7 @@ function spoil(fd: number, how: "closed" | "full" | "broken pipe"): void {
   }
 }
 
-/** A NULL-terminated vector of C strings, and the memory it points to. */
+/** A NULL-terminated vector of C strings, of which each character is a byte, and the memory it points to. */
 function vector(strings: readonly string[]): { readonly vector: BigUint64Array; readonly memory: Buffer[] } {
   const memory = strings.map((text) => Buffer.from(`${text}\0`, "latin1"));
   return { vector: BigUint64Array.from([...memory.map((bytes) => BigInt(ptr(bytes))), 0n]), memory };
@@ -125,6 +152,7 @@ function launch(spec: Launch): void {
     must(libc.mount("none", "/", null, MS_REC | MS_PRIVATE, null), "mount private");
     must(libc.mount("none", "/", null, MS_REMOUNT | MS_BIND | MS_RDONLY, null), "mount read-only");
   }
+  if (spec.directory !== undefined) process.chdir(spec.directory);
   if (spec.unlinkedDirectory) {
     const folder = mkdtempSync(join(tmpdir(), "pause-gone-"));
     process.chdir(folder);
@@ -137,10 +165,19 @@ function launch(spec: Launch): void {
     Bun.spawnSync(["sh", "-c", "sleep 0.05 &"]);
     while (!childrenOf(process.pid).some((child) => child.state === "Z")) Bun.sleepSync(1);
   }
-  const argv = vector([spec.name ?? spec.program, ...(spec.args ?? [])]);
+  if (spec.covered) must(libc.unshare(CLONE_NEWNS), "unshare");
+  for (const [path, file] of spec.covered ?? []) {
+    const [source, type, flags] = file === undefined ? ["none", "tmpfs", 0] : [file, "", MS_BIND];
+    must(libc.mount(source, path, ptr(Buffer.from(`${type}\0`)), flags, null), `mount over ${path}`);
+  }
+  const argv = vector([bytesOf(spec.name ?? spec.program), ...(spec.args ?? [])]);
   const environment = vector(
-    Object.entries(spec.env ?? { PATH: "/usr/bin:/bin" }).map(([key, value]) => `${key}=${value}`),
+    Object.entries(spec.env ?? { PATH: "/usr/bin:/bin" }).map(([key, value]) => bytesOf(`${key}=${value}`)),
   );
+  if (spec.rootFolder !== undefined) {
+    must(libc.chroot(spec.rootFolder), "chroot");
+    must(libc.chdir("/"), "chdir");
+  }
   if (spec.user !== undefined) {
     must(libc.setgroups(0, null), "setgroups");
     must(libc.setgid(spec.user), "setgid");
@@ -155,16 +192,19 @@ function launch(spec: Launch): void {
   const limits = (spec.limits ?? []).map(
     ([resource, value]) => [resource, BigUint64Array.from([BigInt(value), BigInt(value)])] as const,
   );
+  // "0" is whoever writes it: cgroups(7).
+  if (spec.cgroup !== undefined) writeFileSync(spec.cgroup, "0");
   // Last but for the filter, and with nothing left to make: where memory is limited Bun itself may not get more.
   for (const [resource, value] of limits) must(libc.setrlimit(resource, value), "setrlimit");
-  if (spec.refused) {
-    const program = refusing(spec.refused);
+  if (spec.noNewCode) must(libc.prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, null, 0, 0), "prctl(PR_SET_MDWE)");
+  // Bun, which runs this file, leaves descriptors of its own open.
+  libc.close_range(3, ~0 >>> 0, CLOSE_RANGE_CLOEXEC);
+  if (spec.refused || spec.allowed) {
+    const program = filter(spec);
     const header = BigUint64Array.from([BigInt(program.length / 8), BigInt(ptr(program))]);
     must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, null, 0, 0), "no_new_privs");
     must(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0), "seccomp");
   }
-  // Bun, which runs this file, leaves descriptors of its own open.
-  libc.close_range(3, ~0 >>> 0, CLOSE_RANGE_CLOEXEC);
   libc.execve(spec.program, argv.vector, environment.vector);
   must(-1, `execve ${spec.program}`);
 }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../../package.json";
 import { ROOT } from "../../../scripts/command/project.ts";
+import { NO_SIGNALS, THREE_HANDLERS } from "../../../scripts/linux/proc.ts";
 import { image } from "../../support/project.ts";
 import { Apt } from "../apt.ts";
 import { output } from "../command.ts";
@@ -46,7 +47,7 @@ children() { awk -v parent=$pause '$4 == parent' /proc/[0-9]*/stat | wc -l; }
 live() {
   unshare -p -f $2 2>/said &
   shell=$!
-  until pause=$(grep -l '^Name:.pause$' /proc/[0-9]*/status) && grep -q 'SigCgt:.*14002' $pause; do sleep 1; done
+  until pause=$(grep -l '^Name:.pause$' /proc/[0-9]*/status) && grep -q 'SigCgt:.*${THREE_HANDLERS}' $pause; do sleep 1; done
   sleep 1
   pause=\${pause#/proc/}; pause=\${pause%/status}
   for field in ${FIELDS.join(" ")}; do
@@ -136,7 +137,7 @@ for (const { pages, suite, newest, processor } of KERNELS) {
     });
 
     test("PID 1 sleeps with one thread, three handlers and the lock, and JavaScript's memory is given back", () => {
-      const both = { NSpid: "1", Threads: "1", SigBlk: "0000000000000000", SigCgt: "0000000000014002" };
+      const both = { NSpid: "1", Threads: "1", SigBlk: NO_SIGNALS, SigCgt: THREE_HANDLERS };
       expect(of("ours")).toMatchObject({ ...both, Seccomp: "2", executable: "0" });
       expect(of("reference")).toMatchObject(both);
       expect(Number(of("ours")["Anonymous"])).toBeLessThan(300);

@@ -1,0 +1,68 @@
+/** `npm run syscalls`: traces which system calls pause makes, and compares them with docs/seccomp.json or writes that. */
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { hostPlatform, PLATFORMS } from "./build/platforms.ts";
+import { command } from "./command/command.ts";
+import { withFolder } from "./command/folder.ts";
+import { ROOT } from "./command/project.ts";
+import { InputError, progress } from "./command/report.ts";
+import { writeFolder } from "./image/assemble.ts";
+import { mirrorAt } from "./image/libc.ts";
+import { provenance } from "./image/provenance.ts";
+import { callsOf, PROFILE, type Profile, profileOf } from "./syscalls/profile.ts";
+import { type Tracer, trace } from "./syscalls/trace.ts";
+
+/** The options, as citty shows them. */
+const OPTIONS = {
+  record: { type: "boolean", description: "Write docs/seccomp.json instead of comparing with it" },
+} as const;
+
+/** A call that Bun's threads make now and then: the trace may lack it. */
+const NOW_AND_THEN = ["sched_yield"];
+
+await command(
+  "syscalls",
+  "Trace which system calls pause makes; takes strace and qemu-user-static",
+  OPTIONS,
+  async (args) => {
+    const calls: Record<string, string[]> = {};
+    await withFolder(tmpdir(), async (folder) => {
+      const { DEBIAN_MIRROR } = process.env;
+      const supply = DEBIAN_MIRROR ? { mirror: mirrorAt(DEBIAN_MIRROR) } : {};
+      const sources = { origin: await provenance(undefined), supply };
+      for (const platform of PLATFORMS) {
+        progress(`${platform.name}: making the root file system`);
+        const root = join(folder, platform.name);
+        await writeFolder(root, platform, sources);
+        const tracers: Tracer[] = platform === hostPlatform() ? ["strace", "qemu"] : ["qemu"];
+        const found = new Set<string>();
+        for (const tracer of tracers) {
+          progress(`${platform.name}: tracing with ${tracer}`);
+          for (const call of await trace(tracer, platform, root, folder)) found.add(call);
+        }
+        calls[platform.name] = [...found].sort();
+      }
+    });
+    progress("");
+    const path = relative(process.cwd(), PROFILE);
+    for (const [platform, names] of Object.entries(calls)) console.log(`${platform}: ${names.length} calls`);
+    if (args.record) {
+      for (const names of Object.values(calls)) names.push(...NOW_AND_THEN.filter((name) => !names.includes(name)));
+      await Bun.write(PROFILE, `${JSON.stringify(profileOf(calls), null, 2)}\n`);
+      Bun.spawnSync([join(ROOT, "node_modules", ".bin", "biome"), "format", "--write", PROFILE]);
+      console.log(`${path}: written`);
+      return;
+    }
+    const recorded = callsOf((await Bun.file(PROFILE).json()) as Profile, Object.keys(calls));
+    const wrong = Object.entries(calls).flatMap(([platform, names]) => {
+      const known = recorded[platform] ?? [];
+      const more = names
+        .filter((name) => !known.includes(name))
+        .map((name) => `${platform} makes ${name}, which it lacks`);
+      const gone = known.filter((name) => !names.includes(name) && !NOW_AND_THEN.includes(name));
+      return [...more, ...gone.map((name) => `${platform} does not make ${name}`)];
+    });
+    if (wrong.length > 0) throw new InputError(`${path}: ${wrong.join("; ")}; npm run syscalls -- --record writes it`);
+    console.log(`${path} lists them all`);
+  },
+);

@@ -1,0 +1,96 @@
+/** Which system calls pause makes, from its execve(2) to its end: by strace(1), and under qemu's user-mode emulators. */
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { hostPlatform, type Platform } from "../build/platforms.ts";
+import { InputError } from "../command/report.ts";
+import { childrenOf, isReady, sleepsWithHandlers, status, until } from "../linux/proc.ts";
+
+/** What traces on this machine. */
+export type Tracer = "strace" | "qemu";
+
+/** The emulator of each architecture, of Debian's package qemu-user-static. */
+const EMULATORS = { amd64: "qemu-x86_64-static", arm64: "qemu-aarch64-static" } as const;
+
+/**
+ * Calls that the emulators make for their guest without showing them, or do not know. Without restartable sequences and
+ * clone3(2) libc does otherwise; on a kernel it asks for them: linux/rseq.h, sched.h.
+ */
+const HIDDEN = ["clone3", "execve", "rseq", "rt_sigreturn"];
+
+/** Makes what `chroot` takes of the machine, in namespaces that go with it, and becomes what follows the root in it. */
+const ENTER = 'mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"';
+
+/** The command to which arguments of pause are appended: traced to `log`, with the files of `root` and no others. */
+function command(tracer: Tracer, platform: Platform, root: string, log: string, pidOne: boolean): string[] {
+  if (tracer === "qemu") {
+    return [EMULATORS[platform.architecture], "-strace", "-D", log, "-L", root, join(root, "pause")];
+  }
+  const user = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
+  const pid = pidOne ? ["--pid", "--fork", "--kill-child", `--mount-proc=${join(root, "proc")}`] : ["--mount"];
+  const proc = pidOne ? "" : 'mount --rbind /proc "$0/proc" && ';
+  return ["strace", "-f", "-qq", "-o", log, "unshare", ...user, ...pid, "sh", "-ec", `${proc}${ENTER}`, root, "/pause"];
+}
+
+/** The names of the calls in `log`: of strace those from the execve(2) of pause on, of its threads too. */
+async function callsIn(log: string, tracer: Tracer): Promise<string[]> {
+  const text = await readFile(log, "utf8");
+  if (tracer === "qemu") return [...text.matchAll(/^\d+ (\w+)\(/gm)].map(([, name = ""]) => name);
+  const [, pid, pause = ""] = text.match(/^(\d+) +(execve\("\/pause"[\s\S]*)/m) ?? [];
+  // Whoever waits for it, in the same trace, goes on after its end.
+  const [own = ""] = pause.split(new RegExp(`^${pid} +exit_group\\(`, "m"));
+  const parents = text.slice(0, -pause.length).matchAll(/^(\d+) /gm);
+  const others = new Set([...parents].map(([, other]) => other).filter((other) => other !== pid));
+  const calls = [...`${pid} ${own}`.matchAll(/^(\d+) +(\w+)\(/gm)];
+  return ["exit_group", ...calls.filter(([, by]) => !others.has(by)).map(([, , name = ""]) => name)];
+}
+
+/** The PIDs of all descendants of `pid`. */
+function descendants(pid: number): number[] {
+  return childrenOf(pid).flatMap(({ pid: child }) => [child, ...descendants(child)]);
+}
+
+/**
+ * The calls that pause makes with the files of `root`, the image's: for its version, for its help, as PID 1 through the
+ * death of a child that it was started with and SIGTERM, and the latter with another PID. Sorted.
+ *
+ * Throws an InputError if the tracer is not installed, an Error if pause does not do as it should.
+ */
+export async function trace(tracer: Tracer, platform: Platform, root: string, folder: string): Promise<string[]> {
+  const program = tracer === "qemu" ? EMULATORS[platform.architecture] : tracer;
+  if (!Bun.which(program)) throw new InputError(`${program} is not installed`);
+  for (const name of ["dev", "proc"]) await mkdir(join(root, name), { recursive: true });
+  const found = new Set<string>(tracer === "qemu" ? HIDDEN : []);
+
+  async function run(name: string, args: readonly string[], { pidOne = false, orphan = false } = {}): Promise<void> {
+    const log = join(folder, `${platform.name}-${tracer}-${name}`);
+    const traced = command(tracer, platform, root, log, pidOne);
+    // The shell's child becomes that of pause: the process stays the same.
+    const index = traced.indexOf("-ec") + 1;
+    if (orphan) traced[index] = `sleep 1000 & ${traced[index]}`;
+    const child = Bun.spawn([...traced, ...args], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+    const text = child.stderr.text();
+    if (args.length === 0) {
+      const pid = await until("pause to be ready", () => {
+        if (child.exitCode !== null) return -1;
+        if (tracer === "qemu") return sleepsWithHandlers(status(child.pid)) && child.pid;
+        return descendants(child.pid).find(isReady);
+      });
+      if (pid > 0 && orphan) {
+        for (const { pid: sleep } of childrenOf(pid)) process.kill(sleep, "SIGKILL");
+        await until("the child's death to wake it", async () =>
+          (await readFile(log, "utf8")).includes("rt_sigreturn("),
+        );
+      }
+      if (pid > 0) process.kill(pid, "SIGTERM");
+    }
+    if ((await child.exited) !== 0) throw new Error(`${traced.join(" ")}: status ${child.exitCode}: ${await text}`);
+    for (const call of await callsIn(log, tracer)) found.add(call);
+  }
+
+  await run("version", ["-v"]);
+  await run("help", ["--help"]);
+  // Under the emulator of the machine's own processor it does not get to the wait: they would share their addresses.
+  if (tracer === "strace" || platform !== hostPlatform()) await run("wait", []);
+  if (tracer === "strace") await run("reap", [], { pidOne: true, orphan: true });
+  return [...found].sort();
+}

@@ -1,0 +1,67 @@
+/** What the kernel says that this process has mapped: /proc/self/maps, proc(5). */
+import { read } from "./ffi.ts";
+import { type Address, close, type Range, readers } from "./libc.ts";
+
+/** The mappings, by what can be said of them; each list is in the order of addresses. */
+export interface Mappings {
+  /** Private, of no file, and without a name or with one of JavaScriptCore's. */
+  readonly anonymous: readonly Range[];
+  /** Where those of files begin. */
+  readonly files: readonly Address[];
+  /** Where the stack of the process begins; 0 if the kernel does not say. */
+  readonly stack: Address;
+}
+
+// What is looked for in a line, as 1, 2 or 4 characters make a little-endian number.
+const BLANK = 0x20; // " "
+const BRACKET = 0x5d; // "]"
+const NO_FILE = 0x3020; // " 0", the inode
+const ANON = 0x6f6e615b; // "[ano"
+const JSC = 0x534a3a6e; // "n:JS"
+const STACK = 0x6174735b; // "[sta"
+
+/** Where the kernel puts the name in a line, if there is one: m_show of fs/proc/task_mmu.c pads to it. */
+const NAME = 73;
+/** As many lines are looked at: a start has 40. 500 rounds of a loop would have it compiled. */
+const LINES = 400;
+
+/**
+ * Reads and sorts the list. A line is `START-END PERMISSIONS OFFSET DEVICE INODE NAME`; one without a name ends with the
+ * inode, on Linux with a blank behind it.
+ *
+ * @param text memory of zeros for the list, of which it takes some 5 KB, and 8 bytes more; a line that does not fit is left out
+ * @returns empty lists where the file cannot be read
+ */
+export function mappings(text: Range): Mappings {
+  const { open, read: readInto, strchr, strtoul } = readers();
+  const anonymous: Range[] = [];
+  const files: Address[] = [];
+  let stack: Address = 0;
+
+  // Where strtoul(3) says how far it read.
+  const reached = text.end - 8;
+  const fd = open("/proc/self/maps", 0);
+  let end = text.start;
+  for (let size = 1; fd >= 0 && size > 0; end += size) {
+    size = Number(readInto(fd, end, reached - 1 - end));
+    if (size < 0) size = 0;
+  }
+  if (fd >= 0) close(fd);
+
+  let at = text.start;
+  for (let line = 0; line < LINES; line++) {
+    // Bun returns NULL as null.
+    const newline = strchr(at, 10) as number | null;
+    if (newline === null) break;
+    const last = read.u8(newline - 1);
+    const unnamed = read.u16(newline - (last === BLANK ? 3 : 2)) === NO_FILE;
+    const name = unnamed || last !== BRACKET ? 0 : read.u32(at + NAME);
+    if (unnamed || (name === ANON && read.u32(at + NAME + 4) === JSC)) {
+      const start = strtoul(at, reached, 16) as number;
+      anonymous.push({ start, end: strtoul(read.ptr(reached) + 1, reached, 16) as number });
+    } else if (last !== BRACKET) files.push(strtoul(at, 0, 16) as number);
+    else if (name === STACK) stack = strtoul(at, 0, 16) as number;
+    at = newline + 1;
+  }
+  return { anonymous, files, stack };
+}

@@ -58,17 +58,20 @@ function extent(base: Address, headers: Address, count: number): Range {
 }
 
 /**
- * The library that `address` lies in: of all that the loader has loaded, what begins last before it. `_r_debug` is its
- * `struct r_debug`, with the first `struct link_map` at 8; each has `l_addr`, where it begins, at 0 and the next one at 24
- * (link.h).
+ * The library that `address` lies in, of all that the loader has loaded. One may begin in a hole of another: on arm64,
+ * whose libraries are laid out for pages of 64 KiB, the kernel puts the vDSO between the loader's code and its data.
+ * `_r_debug` is the loader's `struct r_debug`, with the first `struct link_map` at 8; each has `l_addr`, where it begins,
+ * at 0 and the next one at 24 (link.h). The executable, which begins at 0, is none.
  */
 function library(address: Address): Range {
-  let base = 0;
+  let found: Range = { start: 0, end: 0 };
   for (let map: Address = read.ptr(addressOf("_r_debug") + 8); map !== 0; map = read.ptr(map + 24)) {
-    const start = read.ptr(map);
-    if (start <= address && start > base) base = start;
+    const base = read.ptr(map);
+    if (base === 0 || base > address) continue;
+    const it = extent(base, base + read.ptr(base + E_PHOFF), read.u16(base + E_PHNUM));
+    if (address < it.end) found = it;
   }
-  return extent(base, base + read.ptr(base + E_PHOFF), read.u16(base + E_PHNUM));
+  return found;
 }
 
 /** Adds to `found` what of `range` lies in none of `kept`. */

@@ -100,8 +100,8 @@ function addWithout(range: Range, kept: readonly Range[], found: Range[]): void 
  * - libm: the loader says where it begins, and its own program headers where it ends. Only the executable asks for it.
  * - Heaps and compiled code: private mappings of no file and no name, which Bun makes with mmap(2) while it starts. The
  *   loader's own, made before, lie between what it loads and the thread's storage, its last; libc's heap has a name;
- *   nobody else has run. If a file is mapped that is none of the four, somebody has, and if malloc(3) does not allocate a
- *   page in the heap, libc has mappings of its own (MALLOC_MMAP_THRESHOLD_): then they all stay.
+ *   nobody else has run. If a file is mapped that is none of the four, somebody has, and if malloc(3) allocates
+ *   elsewhere, libc has mappings of its own (GLIBC_TUNABLES=glibc.malloc.hugetlb=2): then they all stay.
  * - The stack below the frames that the loader was called with, and the executable's share of the thread's storage:
  *   their pages read as zeros then.
  *
@@ -120,7 +120,7 @@ export function giveBack(arena: Arena, workspace: Arena): Call[] {
   const libm = homeOf(addressOf("fmod"), all);
   const pointer = threadPointer();
   const first = pointerAt(addressOf("__libc_stack_end"));
-  const allocated = allocate(page);
+  const allocated = allocate(1);
   const { anonymous, files, heap, stack } = mappings(workspace.stack);
 
   // What the loader has mapped, from the first to the last.

@@ -91,8 +91,8 @@ export const SID: Generation | undefined = await (async () => {
 })();
 
 /**
- * Those of Debian's releases, for what takes long or does not differ in sid: the runtimes alone, which sid's engines
- * run as well, and pods of an ordinary user.
+ * Those of Debian's releases, for what would take minutes and does not differ in sid: pods of Docker and podman, and of
+ * the runtimes alone, which sid's containerd and podman run as well.
  */
 export const STABLE: readonly Generation[] = [MACHINE, TRIXIE];
 

@@ -40,7 +40,7 @@ const NAMES: Readonly<Record<Case, string>> = {
   limit: `it lives under a memory.max of ${LIMIT / 1024 / 1024} MiB`,
 };
 
-describeEngine("cgroup v2", [emulator("amd64"), "mkfs.ext4", "apt-get", "dpkg-deb", "tar"], () => {
+describeEngine("cgroup v2", [emulator("amd64"), "xz", "mkfs.ext4", "apt-get", "dpkg-deb", "tar"], () => {
   let folder = "";
   let seen: Readonly<Record<string, string>> = {};
   const observed = (engine: EngineName, name: Case) =>

@@ -1,6 +1,6 @@
 /** Pods on podman as an ordinary user with subordinate IDs runs it. */
 import { test } from "bun:test";
-import { until } from "../../../scripts/linux/proc.ts";
+import { THREE_HANDLERS, until } from "../../../scripts/linux/proc.ts";
 import { STABLE } from "../generations.ts";
 import { Podman, USER } from "../podman.ts";
 import { describeGenerations, PATIENCE } from "../requirements.ts";
@@ -33,7 +33,7 @@ describeGenerations(
     testPlay(sides);
 
     for (const { options, first } of VARIANTS) {
-      const rest = { executable: "/pause", Threads: "1", SigCgt: "0000000000014002", ...(first ? { pid: "1" } : {}) };
+      const rest = { executable: "/pause", Threads: "1", SigCgt: THREE_HANDLERS, ...(first ? { pid: "1" } : {}) };
       test(
         `podman pod create ${options.join(" ")}: from start to restart`,
         () =>

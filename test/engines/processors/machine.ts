@@ -40,8 +40,13 @@ life() {
   sh -c "sleep 1000 & exec $2" 2>/said & pid=$!
   until resting $pid || ended $pid; do sleep 0.1; done
   resting $pid && echo "$1_rests 1"
-  killall -9 sleep; sleep 1
-  echo "$1_left $(awk -v parent=$pid '$4 == parent' /proc/[0-9]*/stat | wc -l)"
+  killall -9 sleep
+  for n in $(seq 100); do
+    left=$(awk -v parent=$pid '$4 == parent' /proc/[0-9]*/stat 2>/dev/null | wc -l)
+    [ $left -eq 0 ] && break
+    sleep 0.1
+  done
+  echo "$1_left $left"
   kill -TERM $pid 2>/dev/null
   wait $pid; echo "$1_status $?"
   echo "$1_said $(tail -n 1 /said)"
@@ -92,7 +97,7 @@ export interface Parts {
 export async function parts(folder: string): Promise<Parts> {
   const apt = await Apt.open(join(folder, "apt"));
   const packages = join(folder, "packages");
-  const system = await kernel(apt, "amd64", packages);
+  const system = await kernel(apt, "linux-image-cloud-amd64", packages);
   const root = join(folder, "root");
   const made = await image(["--rootfs", root, "--platform", "linux/amd64"], { SOURCE_DATE_EPOCH: "1" });
   if (made.status !== 0) throw new Error(made.stderr);

@@ -7,7 +7,7 @@ import { ALL_THEMES, chart } from "./bench/chart.ts";
 import { coldObstacle, NO_LOOP_DEVICE } from "./bench/cold.ts";
 import { type Extent, measureAll } from "./bench/figures.ts";
 import { floor } from "./bench/floor.ts";
-import { measureGuarded, type Values, worse } from "./bench/guard.ts";
+import { measureGuarded, tooBusy, type Values, worse } from "./bench/guard.ts";
 import { NO_INSTRUCTIONS } from "./bench/instructions.ts";
 import { company, type Pair, withPair, YARDSTICK } from "./bench/programs.ts";
 import recorded from "./bench/recorded.json";
@@ -16,7 +16,7 @@ import { ratio, table } from "./bench/table.ts";
 import { compile, isStale } from "./build/compile.ts";
 import { hostPlatform } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
-import { ROOT } from "./command/project.ts";
+import { DIST, ROOT } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
@@ -44,7 +44,7 @@ async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
   const { present, notes } = company();
   const programs = [ours, floor, ...present];
   const names = programs.map(({ name }) => name);
-  const image = join(ROOT, "dist", "pause-ts.oci.tar");
+  const image = join(DIST, "pause-ts.oci.tar");
   const namespace = pidNamespace();
   if (!namespace) notes.push(`Storms are left out: ${NO_PID_NAMESPACE}.`);
   const storm = compileStorm();
@@ -74,8 +74,8 @@ async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
     notes,
     figures: figures.map((figure) => ({ ...figure, ratio: ratio(figure, ours.name, YARDSTICK) })),
   };
-  await put(join(ROOT, "dist", "bench.json"), `${JSON.stringify(json, null, 2)}\n`);
-  for (const theme of ALL_THEMES) await put(join(ROOT, "dist", `bench-${theme}.svg`), chart(figures, names, theme));
+  await put(join(DIST, "bench.json"), `${JSON.stringify(json, null, 2)}\n`);
+  for (const theme of ALL_THEMES) await put(join(DIST, `bench-${theme}.svg`), chart(figures, names, theme));
 }
 
 /** Where the guard's record is. */
@@ -84,7 +84,7 @@ const RECORD = join(ROOT, "scripts", "bench", "recorded.json");
 /** What is recorded for this platform; nothing for one on which nobody has run `npm run bench -- --record`. */
 const RECORDED: Partial<Values> = (recorded as Record<string, Partial<Values>>)[hostPlatform().name] ?? {};
 
-/** How often a figure that is too high is measured again: noise passes, a change for the worse does not. */
+/** How often all is measured until nothing is too high: noise passes, a change for the worse does not. */
 const ATTEMPTS = 3;
 
 /** What the guard measures the storms with. Throws an InputError where it cannot measure all of its figures. */
@@ -96,9 +96,12 @@ function guardStorm(): string {
   return storm;
 }
 
-/** Measures the guarded figures and writes them to the record, beside those of other platforms. */
+/** Measures the guarded figures and writes them to the record, beside those of other platforms. Throws an InputError on a busy machine. */
 async function record(pair: Pair, storm: string): Promise<void> {
-  const { values } = await measureGuarded(pair, storm);
+  const measured = await measureGuarded(pair, storm);
+  const { values } = measured;
+  const busy = tooBusy(measured);
+  if (busy) throw new InputError(busy);
   const rounded = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value.toFixed(2))]));
   await put(RECORD, `${JSON.stringify({ ...recorded, [hostPlatform().name]: rounded }, null, 2)}\n`);
   console.log(`${relative(process.cwd(), RECORD)}: written`);
@@ -117,7 +120,7 @@ async function check(pair: Pair, storm: string): Promise<void> {
     console.log(`times of this run are within ${Math.round(measured.spread * 100)} % of each other`);
     return;
   }
-  throw new InputError(`worse than recorded: ${failures.join("; ")}`);
+  throw new InputError(`not as good as recorded: ${failures.join("; ")}`);
 }
 
 /** The options, as citty shows them. */
@@ -141,7 +144,7 @@ await command("bench", "Measure pause-ts beside an empty Bun program and C pause
   };
   if (args.check && args.record) throw new InputError("--check or --record, not both");
   const guarding = args.check || args.record ? guardStorm() : undefined;
-  const path = join(ROOT, "dist", "pause");
+  const path = join(DIST, "pause");
   if (isStale(path)) await compile(hostPlatform(), path);
   await withPair(path, await floor(), async (pair) => {
     if (guarding === undefined) await bench(pair, extent);

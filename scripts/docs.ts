@@ -50,7 +50,7 @@ function wrong(name: string): string[] {
   }
   for (const [, command = "", words = ""] of text.matchAll(HANDED_ON)) {
     const help = helpOf(command);
-    for (const [option] of words.matchAll(/(?<!\S)--[a-z-]+/g)) {
+    for (const [option] of words.matchAll(/(?<!\S)--[a-z][a-z0-9-]*/g)) {
       if (help !== undefined && !new RegExp(`${option}(?![\\w-])`).test(help)) {
         found.push(`${name}: npm run ${command} has no option ${option}`);
       }

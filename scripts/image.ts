@@ -4,11 +4,13 @@ import { join, relative, resolve } from "node:path";
 import pkg from "../package.json";
 import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
-import { ROOT } from "./command/project.ts";
+import { DIST } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
 import { refuseTarget, type Sources, writeArchive, writeFolder } from "./image/assemble.ts";
 import { COMPRESSIONS, type Compression } from "./image/layer.ts";
+import { bring, mirrorAt } from "./image/libc.ts";
 import { parseReference } from "./image/name.ts";
+import { loadingLines } from "./image/node.ts";
 import { provenance } from "./image/provenance.ts";
 
 /** The options, as citty shows them. */
@@ -20,18 +22,31 @@ const OPTIONS = {
     default: "gzip",
   },
   tag: { type: "string", description: "The image's name", default: `${pkg.name}:${pkg.version}` },
+  "by-digest": {
+    type: "boolean",
+    description: "The archive names the image by its digest instead of by its tag",
+    default: false,
+  },
   output: { type: "string", description: `The archive's path (default: dist/${pkg.name}.oci.tar)` },
   rootfs: { type: "string", description: "Instead write one platform's root filesystem as this new folder" },
   revision: { type: "string", description: "The commit that the labels name (default: git's)" },
+  source: {
+    type: "string",
+    description: "Where the labels say the sources are (default: git's origin, if it is an http address)",
+  },
   "debian-mirror": {
     type: "string",
     description: "Where to fetch libc6 (default: DEBIAN_MIRROR, or as apt is set up)",
   },
+  libc6: {
+    type: "string",
+    description: "Instead a libc6 package that is there already; for two platforms two, with a comma",
+  },
 } as const;
 
-/** The platforms in a comma-separated list of `linux/amd64` or `linux-amd64`, in the order of the index. Throws an InputError at an unknown one. */
+/** The platforms in a comma-separated list, in the order of the index. Throws an InputError at an unknown one. */
 function platformsIn(list: string): Platform[] {
-  const wanted = list.split(",").map((name) => platformNamed(name.trim().replace("/", "-")));
+  const wanted = list.split(",").map((name) => platformNamed(name.trim()));
   return PLATFORMS.filter((platform) => wanted.includes(platform));
 }
 
@@ -48,18 +63,24 @@ await command("image", "Build the image, without Docker and without root", OPTIO
   const platforms = args.platform ? platformsIn(args.platform) : undefined;
   const [platform = hostPlatform(), another] = platforms ?? [];
   if (args.rootfs && another) throw new InputError("--rootfs takes one --platform");
-  const path = resolve(args.rootfs ?? args.output ?? join(ROOT, "dist", `${pkg.name}.oci.tar`));
+  const path = resolve(args.rootfs ?? args.output ?? join(DIST, `${pkg.name}.oci.tar`));
   await refuseTarget(path, args.rootfs !== undefined);
   const { DEBIAN_MIRROR } = process.env;
   const mirror = args["debian-mirror"] || DEBIAN_MIRROR || undefined;
-  const sources: Sources = { origin: await provenance(args.revision), mirror };
+  const wanted = args.rootfs ? [platform] : (platforms ?? PLATFORMS);
+  const supply = {
+    ...(mirror && { mirror: mirrorAt(mirror) }),
+    ...(args.libc6 && { brought: await bring(args.libc6, wanted) }),
+  };
+  const sources: Sources = { origin: await provenance(args.revision, args.source), supply };
 
   if (args.rootfs) {
     await writeFolder(path, platform, sources);
     progress("");
     return;
   }
-  const { index, shares, files } = await writeArchive(path, platforms ?? PLATFORMS, compression, reference, sources);
+  const byDigest = args["by-digest"];
+  const { index, shares, files } = await writeArchive(path, wanted, compression, reference, byDigest, sources);
   progress("");
   console.log(`${reference.familiar} ${index.descriptor.digest}`);
   for (const { platform, size, image } of shares) {
@@ -67,4 +88,6 @@ await command("image", "Build the image, without Docker and without root", OPTIO
     console.log(`${platform.name}: ${size} bytes, ${packed} compressed, ${image.manifest.descriptor.digest}`);
   }
   for (const file of files) console.log(`${relative(process.cwd(), file)}: ${(await stat(file)).size} bytes`);
+  const archive = relative(process.cwd(), path);
+  console.log(`\n${loadingLines(archive, reference, index.descriptor.digest, byDigest).join("\n")}`);
 });

@@ -13,6 +13,13 @@
 # Takes oras 1.3 and cosign 3, and jq for --provenance; both know what `oras login REGISTRY` was told.
 # The last line is IMAGE with its digest. Status: 0 published, 1 not published, 2 called wrongly.
 set -eu
+case ${1:-} in
+  -h | --help)
+    # The comment above.
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+esac
 
 # refuse MESSAGE
 refuse() {
@@ -106,7 +113,9 @@ fi
 # With a key cosign is told of no service at all, neither to write to nor to trust: it asks the network for none.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 if [ -n "$key" ]; then
   cosign signing-config create --out "$work/services"
   cosign trusted-root create --out "$work/trusted"

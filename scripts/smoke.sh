@@ -5,6 +5,13 @@
 # from which the orphan comes: /pause has none. No container gets a network.
 # One line for each check, PASS or FAIL. Status: 0 all passed, 1 a check failed, 2 called wrongly.
 set -u
+case ${1:-} in
+  -h | --help)
+    # The comment above.
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+esac
 
 if [ $# -lt 2 ] || [ $# -gt 3 ] || [ -z "$1" ] || [ -z "$2" ]; then
   echo "usage: $0 docker|podman|nerdctl IMAGE [HELPER]" >&2
@@ -37,7 +44,9 @@ check() {
 }
 
 trap '[ -z "$pause" ] || "$engine" rm --force "$pause" >/dev/null 2>&1' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # run OPTION... : a container with as little as a pod's infrastructure container has
 run() {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { compile, isStale } from "./build/compile.ts";
 import { hostPlatform } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
-import { ROOT } from "./command/project.ts";
+import { DIST } from "./command/project.ts";
 import { InputError } from "./command/report.ts";
 import { soak } from "./soak/run.ts";
 
@@ -34,7 +34,7 @@ await command("soak", "Disturb pause at random and look at what is left of it", 
   const seed = args.seed === undefined ? randomInt(2 ** 32) : number("seed", args.seed);
   const orphans = number("orphans", args.orphans);
   const rest = number("rest", args.rest) * 60;
-  const program = join(ROOT, "dist", "pause");
+  const program = join(DIST, "pause");
   if (isStale(program)) await compile(hostPlatform(), program);
   console.log(`seed ${seed}`);
   const start = performance.now();

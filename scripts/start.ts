@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { compile, isStale } from "./build/compile.ts";
 import { hostPlatform } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
-import { ROOT } from "./command/project.ts";
+import { DIST } from "./command/project.ts";
 import { progress } from "./command/report.ts";
 import { NO_PID_NAMESPACE, type PidNamespace, pidNamespace } from "./linux/namespace.ts";
 import { childrenOf, isReady, status, until } from "./linux/proc.ts";
@@ -28,7 +28,7 @@ async function showReaping(namespace: PidNamespace, pid: number): Promise<void> 
  * there is less to see. Throws where anything is not as it should be.
  */
 async function show(): Promise<void> {
-  const pause = join(ROOT, "dist", "pause");
+  const pause = join(DIST, "pause");
   if (isStale(pause)) {
     progress("compiling dist/pause");
     await compile(hostPlatform(), pause);
@@ -51,6 +51,7 @@ async function show(): Promise<void> {
     step("it sleeps, handlers installed", `State ${seen("State")}, SigBlk ${seen("SigBlk")}, SigCgt ${seen("SigCgt")}`);
     step("it weighs", `RssAnon ${seen("RssAnon")}, RssFile ${seen("RssFile")}`);
     if (namespace) await showReaping(namespace, pid);
+    await until("pause to sleep again", () => isReady(pid));
     step(
       "still asleep",
       `State ${seen("State")}, ${seen("voluntary_ctxt_switches")} voluntary context switches so far`,

@@ -1,12 +1,13 @@
 /** `npm run syscalls`: traces which system calls pause makes, and compares them with docs/seccomp.json or writes that. */
-import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { hostPlatform, PLATFORMS, type Platform } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
+import { withFolder } from "./command/folder.ts";
 import { ROOT } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
 import { writeFolder } from "./image/assemble.ts";
+import { mirrorAt } from "./image/libc.ts";
 import { provenance } from "./image/provenance.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { callsOf, PROFILE, type Profile, profileOf } from "./syscalls/profile.ts";
@@ -28,11 +29,11 @@ await command(
     const tracersOf = (platform: Platform): Tracer[] => (platform === hostPlatform() ? ["strace", "qemu"] : ["qemu"]);
     for (const platform of PLATFORMS) for (const tracer of tracersOf(platform)) programOf(tracer, platform);
     if (!pidNamespace()) throw new InputError(NO_PID_NAMESPACE);
-    const folder = await mkdtemp(join(tmpdir(), "pause-syscalls-"));
     const calls: Record<string, string[]> = {};
-    try {
+    await withFolder(tmpdir(), async (folder) => {
       const { DEBIAN_MIRROR } = process.env;
-      const sources = { origin: await provenance(undefined), mirror: DEBIAN_MIRROR || undefined };
+      const supply = DEBIAN_MIRROR ? { mirror: mirrorAt(DEBIAN_MIRROR) } : {};
+      const sources = { origin: await provenance(undefined), supply };
       for (const platform of PLATFORMS) {
         progress(`${platform.name}: making the root file system`);
         const root = join(folder, platform.name);
@@ -44,9 +45,7 @@ await command(
         }
         calls[platform.name] = [...found].sort();
       }
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+    });
     progress("");
     const path = relative(process.cwd(), PROFILE);
     for (const [platform, names] of Object.entries(calls)) console.log(`${platform}: ${names.length} calls`);

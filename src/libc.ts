@@ -78,6 +78,7 @@ const bindLoop = () =>
     getcontext: { args: ["u64"], returns: "i32" },
     getpid: { args: [], returns: "i32" },
     makecontext: { args: ["u64", "u64", "i32", "u64", "u64", "u64", "u64", "u64"], returns: "void" },
+    malloc: { args: ["u64"], returns: "ptr" },
     mmap: { args: ["u64", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
     on_exit: { args: ["u64", "u64"], returns: "i32" },
     open: { args: ["cstring", "i32"], returns: "i32" },
@@ -120,10 +121,11 @@ export const SIGNAL_SET = 128;
 
 /**
  * Blocks the signals of the `sigset_t` at `set` in this thread and stores the mask as it was at `before`: sigprocmask(2).
- * It cannot fail: `SIG_BLOCK` is valid and both sets are memory of ours.
+ * Throws where a filter refuses the call, which every later step takes: setcontext(3) would fail, and with it the wait.
  */
 export function blockSignals(set: Address, before: Address): void {
-  loop.sigprocmask(SIG_BLOCK, set, before);
+  if (loop.sigprocmask(SIG_BLOCK, set, before) < 0)
+    throw new Error("cannot hold signals back: a filter refuses sigprocmask(2)");
 }
 
 /**
@@ -265,6 +267,11 @@ export function readers(): Pick<Loop, "open" | "read" | "strchr" | "strtoul"> {
  */
 export function makers(): Pick<Loop, "getcontext" | "makecontext" | "wmemset"> {
   return loop;
+}
+
+/** An address in libc's heap, of `size` bytes that are never freed: malloc(3). 0 if there is no memory. */
+export function allocate(size: number): Address {
+  return Number(loop.malloc(size));
 }
 
 /** What the kernel has told the process about itself as `type`, AT_* of elf.h: getauxval(3). 0 if it has not. */

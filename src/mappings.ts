@@ -6,21 +6,22 @@ import { type Address, close, type Range, readers } from "./libc.ts";
 export interface Mappings {
   /** Private, of no file, and without a name or with one of JavaScriptCore's. */
   readonly anonymous: readonly Range[];
-  /** Those of them that can be written to and run. */
-  readonly code: readonly Range[];
-  /** Of files. */
-  readonly files: readonly Range[];
-  /** The one with the address that was asked about. */
-  readonly home: Range | undefined;
+  /** Where those of files begin. */
+  readonly files: readonly Address[];
+  /** libc's heap, as brk(2) makes it; nothing if the kernel does not say. */
+  readonly heap: Range;
+  /** Where the stack of the process begins; 0 if the kernel does not say. */
+  readonly stack: Address;
 }
 
 // What is looked for in a line, as 1, 2 or 4 characters make a little-endian number.
 const BLANK = 0x20; // " "
 const BRACKET = 0x5d; // "]"
 const NO_FILE = 0x3020; // " 0", the inode
-const RWXP = 0x70787772; // "rwxp"
 const ANON = 0x6f6e615b; // "[ano"
 const JSC = 0x534a3a6e; // "n:JS"
+const HEAP = 0x6165685b; // "[hea"
+const STACK = 0x6174735b; // "[sta"
 
 /** Where the kernel puts the name in a line, if there is one: m_show of fs/proc/task_mmu.c pads to it. */
 const NAME = 73;
@@ -32,15 +33,14 @@ const LINES = 400;
  * inode, on Linux with a blank behind it.
  *
  * @param text memory of zeros for the list, of which it takes some 5 KB, and 8 bytes more; a line that does not fit is left out
- * @param address what to find the home of
  * @returns empty lists where the file cannot be read
  */
-export function mappings(text: Range, address: Address): Mappings {
+export function mappings(text: Range): Mappings {
   const { open, read: readInto, strchr, strtoul } = readers();
   const anonymous: Range[] = [];
-  const code: Range[] = [];
-  const files: Range[] = [];
-  let home: Range | undefined;
+  const files: Address[] = [];
+  let heap: Range = { start: 0, end: 0 };
+  let stack: Address = 0;
 
   // Where strtoul(3) says how far it read.
   const reached = text.end - 8;
@@ -54,18 +54,20 @@ export function mappings(text: Range, address: Address): Mappings {
 
   let at = text.start;
   for (let line = 0; line < LINES; line++) {
-    const newline = Number(strchr(at, 10));
-    if (newline === 0) break;
-    const start = Number(strtoul(at, reached, 16));
-    const range: Range = { start, end: Number(strtoul(read.ptr(reached) + 1, reached, 16)) };
+    // Bun returns NULL as null.
+    const newline = strchr(at, 10) as number | null;
+    if (newline === null) break;
     const last = read.u8(newline - 1);
     const unnamed = read.u16(newline - (last === BLANK ? 3 : 2)) === NO_FILE;
-    if (start <= address && address < range.end) home = range;
-    if (unnamed || (read.u32(at + NAME) === ANON && read.u32(at + NAME + 4) === JSC)) {
-      anonymous.push(range);
-      if (read.u32(read.ptr(reached) + 1) === RWXP) code.push(range);
-    } else if (last !== BRACKET) files.push(range);
+    const name = unnamed || last !== BRACKET ? 0 : read.u32(at + NAME);
+    if (unnamed || name === HEAP || (name === ANON && read.u32(at + NAME + 4) === JSC)) {
+      const start = strtoul(at, reached, 16) as number;
+      const range: Range = { start, end: strtoul(read.ptr(reached) + 1, reached, 16) as number };
+      if (name === HEAP) heap = range;
+      else anonymous.push(range);
+    } else if (last !== BRACKET) files.push(strtoul(at, 0, 16) as number);
+    else if (name === STACK) stack = strtoul(at, 0, 16) as number;
     at = newline + 1;
   }
-  return { anonymous, code, files, home };
+  return { anonymous, files, heap, stack };
 }

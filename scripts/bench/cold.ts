@@ -20,6 +20,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { withFolder } from "../command/folder.ts";
 import { pidNamespace } from "../linux/namespace.ts";
 import type { Program } from "./programs.ts";
 import { readyTime, versionTime } from "./start.ts";
@@ -95,14 +96,20 @@ export function coldObstacle(): string | undefined {
 
 /**
  * Starts each of `programs`, which must show when they are ready, `rounds` times with each read-ahead, in turns.
- * Nothing stays behind, even if this process is killed while it measures; the file of a disk that is not mounted yet would.
+ * Nothing stays behind, even if this process is killed while it measures; but the file of a disk that is not mounted yet,
+ * until the next time.
  *
  * @returns the starts; undefined where there is a coldObstacle, or no loop device
  */
 export async function coldStarts(programs: readonly Program[], rounds: number): Promise<ColdResults | undefined> {
   if (coldObstacle() !== undefined) return undefined;
   const measure = [process.execPath, import.meta.path, JSON.stringify({ programs, rounds })];
-  const setup = ["sh", "-c", SETUP, "cold", tmpdir(), ...measure];
+  return withFolder(tmpdir(), (folder) => measureIn(folder, measure));
+}
+
+/** Runs the command `measure` on a disk that is a file in `folder` at first. */
+async function measureIn(folder: string, measure: readonly string[]): Promise<ColdResults | undefined> {
+  const setup = ["sh", "-c", SETUP, "cold", folder, ...measure];
   // The namespace ends with this process, and with it all that runs in it.
   const namespace = ["setpriv", "--pdeathsig", "KILL", ...(pidNamespace()?.command ?? [])];
   const child = Bun.spawn([...namespace, ...setup], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });

@@ -121,21 +121,12 @@ async function weightFigures(programs: readonly Program[], instances: readonly n
     progress(`memory of ${instances.join(", ")} instances: ${program.name}`);
     all.push(await crowds(program, instances));
   }
-  const last = instances.length - 1;
-  const weight = (name: string, key: keyof Weight, index = last) =>
-    figure(
-      name,
-      programs,
-      all.map((each) => each[index]),
-      ({ weights }) => weights.map((one) => one[key]),
-    );
-  const mean = (name: string, index: number, value: (crowd: Crowd) => number | undefined) =>
-    figure(
-      name,
-      programs,
-      all.map((each) => each[index] && value(each[index])),
-      (number) => [number],
-    );
+  const of = (name: string, index: number, values: (crowd: Crowd) => readonly (number | undefined)[]) => {
+    const crowds = all.map((each) => each[index]);
+    return figure(name, programs, crowds, values);
+  };
+  const weight = (name: string, key: keyof Weight, index = instances.length - 1) =>
+    of(name, index, ({ weights }) => weights.map((one) => one[key]));
   return [
     weight("RSS, KiB", "rss"),
     weight("RssAnon, KiB", "anonymous"),
@@ -143,10 +134,7 @@ async function weightFigures(programs: readonly Program[], instances: readonly n
     weight("page tables, KiB", "pageTables"),
     ...instances.map((count, index) => weight(`PSS, each of ${count}, KiB`, "pss", index)),
     ...instances.map((count, index) =>
-      mean(`charged by the memory cgroup, each of ${count}, KiB`, index, (crowd) => crowd.charged),
-    ),
-    ...instances.map((count, index) =>
-      mean(`less MemAvailable, each of ${count}, KiB`, index, (crowd) => crowd.available),
+      of(`charged by the memory cgroup, each of ${count}, KiB`, index, ({ charged }) => [charged]),
     ),
   ].filter(({ values }) => Object.keys(values).length > 0);
 }

@@ -1,24 +1,22 @@
 /** Compiles a program without a line of code: the floor of anything written in TypeScript. */
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bundle, isOlder } from "../build/compile.ts";
 import { hostPlatform } from "../build/platforms.ts";
-import { ROOT } from "../command/project.ts";
+import { withFolder } from "../command/folder.ts";
+import { DIST, ROOT } from "../command/project.ts";
 
 /** The path of the program, compiled by the pinned Bun with the settings of ours, and not sealed. It starts and ends, whatever its arguments. */
 export async function floor(): Promise<string> {
-  const path = join(ROOT, "dist", "empty", "pause");
+  const path = join(DIST, "empty", "pause");
   if (!isOlder(path, [join(ROOT, "package-lock.json"), join(ROOT, "scripts", "build", "compile.ts"), import.meta.path]))
     return path;
-  mkdirSync(join(ROOT, "dist", "empty"), { recursive: true });
-  const folder = mkdtempSync(join(ROOT, "dist", ".build-"));
-  try {
+  mkdirSync(join(DIST, "empty"), { recursive: true });
+  await withFolder(DIST, async (folder) => {
     const source = join(folder, "main.ts");
     writeFileSync(source, "");
     await bundle(hostPlatform(), join(folder, "pause"), [source]);
     renameSync(join(folder, "pause"), path);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
   return path;
 }

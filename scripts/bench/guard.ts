@@ -1,10 +1,12 @@
 /** The guard: the figures that must not get worse. Counts are the same on any machine; times are ratios to an empty program. */
-
 import type { Pair } from "./programs.ts";
 import { crowds, rest, type Weight } from "./rest.ts";
 import { readyTime, versionTime } from "./start.ts";
 import { interleaved, type Summary, summary } from "./statistics.ts";
 import { storms } from "./storm.ts";
+
+/** How far a run's times may be apart for it to tell anything of times, as a part of their median. On a quiet machine it is half of that. */
+export const MOST_SPREAD = 0.2;
 
 /** What a figure may be more than recorded, in its own unit; or the spread of the run, for times. */
 type Tolerance = number | "spread";
@@ -85,14 +87,24 @@ export async function measureGuarded({ ours, floor }: Pair, storm: string): Prom
 /** What a figure may be at most, given what is recorded for it and the spread of the run. */
 export function allowed(figure: Guarded, recorded: number, spread: number): number {
   const tolerance = GUARDED[figure];
-  return tolerance === "spread" ? recorded * (1 + spread) : recorded + tolerance;
+  return tolerance === "spread" ? recorded * (1 + Math.min(spread, MOST_SPREAD)) : recorded + tolerance;
 }
 
-/** The figures that are more than allowed, or not recorded, or could not be measured, one line each. */
-export function worse({ values, spread }: Measured, recorded: Partial<Values>): string[] {
+/** That the machine was too busy for times to be compared, with the spread, if it was. */
+export function tooBusy({ spread }: Pick<Measured, "spread">): string | undefined {
+  const percent = (part: number) => `${Math.round(part * 100)} %`;
+  if (spread <= MOST_SPREAD) return undefined;
+  return `the machine is too busy: times of one program are ${percent(spread)} apart, more than ${percent(MOST_SPREAD)}`;
+}
+
+/** The figures that are more than allowed, or not recorded, or could not be measured, or that the machine was too busy for, one line each. */
+export function worse(measured: Measured, recorded: Partial<Values>): string[] {
+  const { values, spread } = measured;
+  const busy = tooBusy(measured);
   return (Object.keys(GUARDED) as Guarded[]).flatMap((name) => {
     const known = recorded[name];
     if (known === undefined) return [`${name}: ${values[name].toFixed(2)}, nothing is recorded`];
+    if (GUARDED[name] === "spread" && busy) return [`${name}: ${busy}`];
     const most = allowed(name, known, spread);
     return values[name] <= most
       ? []

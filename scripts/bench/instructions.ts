@@ -1,6 +1,6 @@
 /** Counts a start's instructions with perf(1), where the processor's counters can be used: in many virtual machines they cannot. */
 import { childrenOf, isReady, until } from "../linux/proc.ts";
-import { CAUGHT, type Program } from "./programs.ts";
+import { PAUSE_READY, type Program } from "./programs.ts";
 
 /** Why the figure is left out. */
 export const NO_INSTRUCTIONS =
@@ -16,7 +16,7 @@ export async function instructions(
   { path, args, ready }: Program,
   event = "instructions",
 ): Promise<number | undefined> {
-  if (!Bun.which("perf") || ready !== CAUGHT) return undefined;
+  if (!Bun.which("perf") || ready !== PAUSE_READY) return undefined;
   const perf = Bun.spawn(["perf", "stat", "-x", ",", "-e", event, "--", path, ...args], {
     stdin: "ignore",
     stdout: "ignore",

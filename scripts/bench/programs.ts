@@ -1,17 +1,19 @@
 /** The programs that the bench puts side by side. */
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withFolder } from "../command/folder.ts";
+import { NO_SIGNALS, THREE_HANDLERS } from "../linux/proc.ts";
 import { compileGo, compileReference, compileStatic } from "../reference/compile.ts";
 
 /** Lines of /proc/PID/status that, all there at once, say that a program is ready; or `ended` for one that ends by itself. */
 export type Readiness = readonly string[] | "ended";
 
-/** Ours and C: INT, TERM and CHLD caught, none blocked (for ours: inside sigsuspend(2)), asleep. */
-export const CAUGHT: readonly string[] = ["SigBlk:\t0000000000000000", "SigCgt:\t0000000000014002", "State:\tS"];
+/** Ours and C: as `showsReady` of linux/proc.ts has it, with nothing blocked at all. */
+export const PAUSE_READY: readonly string[] = [`SigBlk:\t${NO_SIGNALS}`, `SigCgt:\t${THREE_HANDLERS}`, "State:\tS"];
 
-/** catatonit -P blocks all that can be blocked and wait on a signalfd(2); its first sleep is that wait. */
-const BLOCKED: Readiness = ["SigBlk:\tfffffffe3ffbfa07", "State:\tS"];
+/** catatonit -P blocks all that can be blocked and waits on a signalfd(2); its first sleep is that wait. */
+const CATATONIT_READY: Readiness = ["SigBlk:\tfffffffe3ffbfa07", "State:\tS"];
 
 /** A program of the bench. */
 export interface Program {
@@ -31,29 +33,19 @@ export interface Pair {
   readonly floor: Program;
 }
 
-/** Does `task` with the path of a new folder, which is removed in the end. */
-async function inFolder<T>(task: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "pause-bench-"));
-  try {
-    return await task(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
 /**
  * Does `task` with the executables `ours` and `floor`, as copies just written, each by one write(2): the kernel caches
  * them in large pieces, and can map many pages at each fault. The copies are removed in the end.
  */
 export function withPair<T>(ours: string, floor: string, task: (pair: Pair) => Promise<T>): Promise<T> {
-  return inFolder((folder) => {
+  return withFolder(tmpdir(), (folder) => {
     const copy = (path: string): string => {
       const fresh = join(mkdtempSync(join(folder, "copy-")), "pause");
       writeFileSync(fresh, readFileSync(path), { mode: 0o755 });
       return fresh;
     };
     return task({
-      ours: { name: "pause-ts", path: copy(ours), args: [], ready: CAUGHT, version: true },
+      ours: { name: "pause-ts", path: copy(ours), args: [], ready: PAUSE_READY, version: true },
       floor: { name: "empty Bun program", path: copy(floor), args: [], ready: "ended", version: true },
     });
   });
@@ -70,7 +62,7 @@ export function withUnpacked<P extends Program, T>(
   programs: readonly P[],
   task: (unpacked: readonly P[]) => Promise<T>,
 ): Promise<T> {
-  return inFolder((folder) => {
+  return withFolder(tmpdir(), (folder) => {
     const unpacked = programs.map((program, index) => {
       const path = join(folder, `${index}`);
       const bytes = readFileSync(program.path);
@@ -96,13 +88,13 @@ export function company(): { present: Program[]; notes: string[] } {
   };
   add(
     compileStatic(),
-    { name: YARDSTICK, args: [], ready: CAUGHT, version: true },
+    { name: YARDSTICK, args: [], ready: PAUSE_READY, version: true },
     "no C compiler (cc) or no libc to link statically (libc.a)",
   );
-  add(compileReference(), { name: "C, dynamic", args: [], ready: CAUGHT, version: true }, "no C compiler (cc)");
+  add(compileReference(), { name: "C, dynamic", args: [], ready: PAUSE_READY, version: true }, "no C compiler (cc)");
   add(
     Bun.which("catatonit"),
-    { name: "catatonit -P", args: ["-P"], ready: BLOCKED, version: false },
+    { name: "catatonit -P", args: ["-P"], ready: CATATONIT_READY, version: false },
     "catatonit is not installed",
   );
   // Go's runtime catches every signal and parks its threads long before main runs: nothing shows when it is ready.

@@ -1,9 +1,9 @@
 /** Measurements at rest: what one process and what many of them weigh, and how quiet they are. */
 import { readdirSync, readFileSync } from "node:fs";
 import { type Memory, memory } from "../linux/cgroup.ts";
-import { status } from "../linux/proc.ts";
+import { contextSwitches, status } from "../linux/proc.ts";
+import { command, wait } from "../linux/spawn.ts";
 import type { Program } from "./programs.ts";
-import { command, wait } from "./spawn.ts";
 import { waitReady } from "./start.ts";
 
 /** What one process weighs, in KiB. */
@@ -55,13 +55,13 @@ export function threadsOf(pid: number): number {
 }
 
 /** Milliseconds for a program whose readiness cannot be seen. */
-const UNSEEN = 1000;
+const SETTLING_TIME = 1000;
 
 /** Waits until the processes, all of `program`, are ready. Throws after 10 s. */
 export async function settle({ ready }: Program, pids: readonly number[]): Promise<void> {
   if (ready === "ended") throw new Error("a program that ends by itself is never at rest");
   if (ready) for (const pid of pids) waitReady(pid, ready);
-  else await Bun.sleep(UNSEEN);
+  else await Bun.sleep(SETTLING_TIME);
 }
 
 /** How quiet a process is. */
@@ -73,16 +73,6 @@ export interface Rest {
   readonly switches: number;
 }
 
-/** Context switches of every thread of the process so far, wanted and unwanted. */
-function switches(pid: number): number {
-  return readdirSync(`/proc/${pid}/task`)
-    .map((thread) => status(Number(thread)))
-    .reduce(
-      (sum, now) => sum + Number(now?.["voluntary_ctxt_switches"]) + Number(now?.["nonvoluntary_ctxt_switches"]),
-      0,
-    );
-}
-
 /** Starts one process of each program and watches them all for `seconds`, after one second to come to rest. */
 export async function rest(
   programs: readonly Program[],
@@ -92,12 +82,12 @@ export async function rest(
   const pids: number[] = [];
   try {
     for (const program of programs) {
-      const pid = command(program.path, ...program.args).spawn();
+      const pid = command([program.path, ...program.args]).spawn();
       pids.push(pid);
       await settle(program, [pid]);
     }
     await Bun.sleep(1000);
-    const before = pids.map(switches);
+    const before = pids.map(contextSwitches);
     const end = performance.now() + seconds * 1000;
     for (let left = end - performance.now(); left > 0; left = end - performance.now()) {
       onSecond(seconds - Math.ceil(left / 1000));
@@ -106,7 +96,7 @@ export async function rest(
     return pids.map((pid, index) => ({
       threads: threadsOf(pid),
       descriptors: ifAllowed(() => readdirSync(`/proc/${pid}/fd`).length),
-      switches: switches(pid) - (before[index] ?? 0),
+      switches: contextSwitches(pid) - (before[index] ?? 0),
     }));
   } finally {
     for (const pid of pids) {
@@ -123,15 +113,10 @@ export interface Crowd {
   readonly weights: readonly Weight[];
   /** Charged by their memory cgroup, in KiB for each; undefined where none can be made. */
   readonly charged: number | undefined;
-  /** By how much MemAvailable went down, in KiB for each. */
-  readonly available: number;
 }
 
 /** Milliseconds in which the kernel brings a cgroup's figures up to date. */
 const CGROUP_UPDATE = 2500;
-
-/** What the kernel says is left for new programs, in KiB: proc_meminfo(5). */
-const available = () => kib(readFileSync("/proc/meminfo", "utf8"), "MemAvailable");
 
 /** A shell that starts the program once for every line it reads, and tells the PID. It runs in the cgroup, if there is one, from before its first fork. */
 function starter({ path, args }: Program, cgroup: Memory | undefined) {
@@ -148,7 +133,7 @@ function starter({ path, args }: Program, cgroup: Memory | undefined) {
 
 /** Starts instances of `program` until there are as many as each of `counts` says, in rising order, and weighs them each time. */
 export async function crowds(program: Program, counts: readonly number[]): Promise<Crowd[]> {
-  // Once outside: what is read from disk for the first time is charged to who asks.
+  // Once outside the cgroup: what is read from disk is charged to the first reader.
   await rest([program], 0);
   const cgroup = memory();
   const shell = starter(program, cgroup);
@@ -156,7 +141,7 @@ export async function crowds(program: Program, counts: readonly number[]): Promi
     const lines = readLines(shell.stdout);
     if ((await lines()) !== "ready") throw new Error("the shell that starts the instances does not run");
     await Bun.sleep(CGROUP_UPDATE);
-    const before = { charged: cgroup?.charged() ?? 0, available: available() };
+    const before = cgroup?.charged() ?? 0;
     const pids: number[] = [];
     const result: Crowd[] = [];
     for (const count of counts) {
@@ -169,8 +154,7 @@ export async function crowds(program: Program, counts: readonly number[]): Promi
       await Bun.sleep(CGROUP_UPDATE);
       result.push({
         count,
-        charged: cgroup && (cgroup.charged() - before.charged) / count,
-        available: (before.available - available()) / count,
+        charged: cgroup && (cgroup.charged() - before) / count,
         weights: pids.map(weigh),
       });
     }

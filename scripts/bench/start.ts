@@ -1,11 +1,11 @@
 /** Measurements of a start: each of one program, once. */
 import { closeSync, openSync, readSync } from "node:fs";
+import { command, type Ended, wait } from "../linux/spawn.ts";
 import type { Program, Readiness } from "./programs.ts";
-import { command, type Ended, wait } from "./spawn.ts";
 
 /** Wall time of `program -v`, from before it is started until its end is known, in milliseconds. The measurement throws if it fails. */
 export function versionTime({ path }: Program): () => number {
-  const version = command(path, "-v");
+  const version = command([path, "-v"]);
   return () => {
     const start = performance.now();
     const { status } = wait(version.spawn());
@@ -42,7 +42,7 @@ export interface Start extends Omit<Ended, "status"> {
 
 /** Starts `program`, waits until it is ready and ends it. The measurement throws if it is not ready after 10 s. */
 export function readyTime({ path, args }: Program, ready: Readiness): () => Start {
-  const pause = command(path, ...args);
+  const pause = command([path, ...args]);
   return () => {
     const start = performance.now();
     const pid = pause.spawn();

@@ -1,8 +1,9 @@
 /** Compiles src/ and Bun into the one executable. */
 import { statSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rename, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { Glob } from "bun";
+import { withFolder } from "../command/folder.ts";
 import { ROOT } from "../command/project.ts";
 import { InputError, messageOf } from "../command/report.ts";
 import { apartPlugin, ENTRIES } from "./apart.ts";
@@ -32,13 +33,39 @@ export function isStale(path: string): boolean {
   });
 }
 
+/** What Bun.build says is wrong, in one line, with the places in the sources where it names them. */
+function reasonsOf(error: unknown): string {
+  // What was wrong is one level down: the message above it is "Bundle failed".
+  const reasons: unknown[] = error instanceof AggregateError ? error.errors : [error];
+  return reasons
+    .map((reason) => {
+      const at = reason instanceof BuildMessage || reason instanceof ResolveMessage ? reason.position : null;
+      return `${at ? `${relative(ROOT, at.file)}:${at.line}:${at.column}: ` : ""}${messageOf(reason)}`;
+    })
+    .join("; ");
+}
+
+/** Throws an InputError unless there is room for the executable in `folder`, which is at first as large as Bun, at `bun`. */
+async function refuseFullDisk(folder: string, bun: string): Promise<void> {
+  const [{ size }, { blocks, bavail, bsize }] = await Promise.all([stat(bun), statfs(folder)]);
+  const mb = (bytes: number) => `${Math.floor(bytes / 1e6)} MB`;
+  // Some file systems do not count.
+  if (blocks > 0 && bavail * bsize < size) {
+    throw new InputError(`no space left in ${folder}: it takes ${mb(size)}, and ${mb(bavail * bsize)} are free`);
+  }
+}
+
 /**
  * Compiles `entries`, of which the first is what runs, for `platform` into the file `outfile`, with Bun as it is: not sealed and not cut yet.
  *
- * Throws an InputError if Bun cannot be had or the sources do not compile.
+ * Throws an InputError if Bun cannot be had, the disk is full or the sources do not compile.
  */
 export async function bundle(platform: Platform, outfile: string, entries = ENTRIES): Promise<void> {
   const executablePath = await bunFor(platform);
+  await refuseFullDisk(dirname(outfile), executablePath);
+  // Bun writes what is not finished to the working directory.
+  const workingDirectory = process.cwd();
+  process.chdir(dirname(outfile));
   await Bun.build({
     entrypoints: [...entries],
     target: "bun",
@@ -58,13 +85,11 @@ export async function bundle(platform: Platform, outfile: string, entries = ENTR
       autoloadTsconfig: false,
       autoloadPackageJson: false,
     },
-  }).catch((error: unknown) => {
-    // What was wrong is one level down: the message above it is "Bundle failed".
-    const reasons = error instanceof AggregateError ? error.errors : [error];
-    throw new InputError(
-      `${relative(ROOT, dirname(entries[0] ?? ROOT))}/ does not compile: ${reasons.map(messageOf).join("; ")}`,
-    );
-  });
+  })
+    .catch((error: unknown) => {
+      throw new InputError(`cannot compile ${relative(ROOT, dirname(entries[0] ?? ROOT))}/: ${reasonsOf(error)}`);
+    })
+    .finally(() => process.chdir(workingDirectory));
 }
 
 /**
@@ -76,8 +101,7 @@ export async function bundle(platform: Platform, outfile: string, entries = ENTR
  */
 export async function compile(platform: Platform, path: string, entries = ENTRIES): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const folder = await mkdtemp(join(dirname(path), ".build-"));
-  try {
+  await withFolder(dirname(path), async (folder) => {
     // The name goes into the executable: always the same one.
     const outfile = join(folder, "pause");
     await bundle(platform, outfile, entries);
@@ -86,7 +110,5 @@ export async function compile(platform: Platform, path: string, entries = ENTRIE
     await writeFile(outfile, cut(bytes));
     await chmod(outfile, 0o755);
     await rename(outfile, path);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }

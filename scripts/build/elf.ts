@@ -306,7 +306,7 @@ export class Elf {
     if (version === undefined) this.#free.push({ at: strings + entry[1], size: name.length });
   }
 
-  /** Makes `relocation` one of `type` without a symbol: it stores `addend` where it did store the symbol's. */
+  /** Makes `relocation` one of `type` without a symbol: it stores `addend` where it stored the symbol's address. */
   relocate(relocation: Relocation, type: number, addend: number): void {
     this.#bytes.writeUInt32LE(type, relocation.at + 8);
     this.#bytes.writeUInt32LE(0, relocation.at + 12);

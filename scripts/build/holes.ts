@@ -93,6 +93,86 @@ function words(bytes: Buffer, at: number, numbers: readonly number[]): void {
   for (const [index, number] of numbers.entries()) bytes.writeBigUInt64LE(BigInt(number), at + index * 8);
 }
 
+/** Where the byte at `offset` of the old file is in the new one; those of a hole are where the hole was. */
+type Moved = (offset: number) => number;
+
+/**
+ * Writes a program header for each of `segments` to where there is room, and the place and number of them to the ELF
+ * header. Throws an InputError if there is no room, or a header other than of a loaded segment is about `holes`.
+ */
+function writeProgramHeaders(
+  bytes: Buffer,
+  elf: Elf,
+  segments: readonly Segment[],
+  holes: readonly Hole[],
+  moved: Moved,
+): void {
+  const size = segments.length * HEADER_SIZES.segment;
+  const table = elf.spare(size);
+  const own = { offset: table, address: elf.start + table, size, memory: size };
+  const before = Number(bytes.readBigUInt64LE(32)); // e_phoff
+  bytes.fill(0, before, before + elf.segments.length * HEADER_SIZES.segment);
+  for (const [index, segment] of segments.entries()) {
+    const it = segment.type === PT_PHDR ? { ...segment, ...own } : segment;
+    const last = it.offset + it.size - 1;
+    const cut =
+      holes.some(({ start, end }) => it.offset >= start && it.offset < end) ||
+      moved(it.offset) + it.size - 1 !== moved(last);
+    if (it.type !== PT_LOAD && it.size > 0 && cut) throw new InputError("a program header is about what is to be cut");
+    const at = table + index * HEADER_SIZES.segment;
+    bytes.writeUInt32LE(it.type, at);
+    bytes.writeUInt32LE(it.flags, at + 4);
+    words(bytes, at + 8, [moved(it.offset), it.address, it.address, it.size, it.memory, it.alignment]);
+  }
+  words(bytes, 32, [table]); // e_phoff
+  bytes.writeUInt16LE(segments.length, 56); // e_phnum
+}
+
+/**
+ * Brings the section headers, which are the end of the file, and their place and number in the ELF header up to date.
+ * A section with a hole becomes two.
+ *
+ * Returns the headers that come behind the others, which keep their numbers. Throws an InputError if the headers are
+ * not the end, or a hole goes beyond a section.
+ */
+function writeSectionHeaders(bytes: Buffer, elf: Elf, holes: readonly Hole[], moved: Moved): Buffer[] {
+  const { sections } = elf;
+  const table = Number(bytes.readBigUInt64LE(40)); // e_shoff
+  if (table + sections.length * HEADER_SIZES.section !== bytes.length) {
+    throw new InputError("the section headers are not the end of the executable");
+  }
+  const more: Buffer[] = [];
+  const write = (header: Buffer, { address, offset, size }: Section): void =>
+    words(header, 16, [address, moved(offset), size]);
+  for (const [index, section] of sections.entries()) {
+    const at = table + index * HEADER_SIZES.section;
+    const header = bytes.subarray(at, at + HEADER_SIZES.section);
+    let rest = section;
+    let current = header;
+    for (const { start, end } of section.type === SHT_NOBITS ? [] : holes) {
+      if (start < rest.offset || start >= rest.offset + rest.size) continue;
+      const cut = end - rest.offset;
+      if (cut > rest.size) throw new InputError(`what is to be cut goes beyond ${section.name}`);
+      write(current, { ...rest, size: start - rest.offset });
+      current = Buffer.from(header);
+      more.push(current);
+      rest = { ...rest, address: rest.address + cut, offset: end, size: rest.size - cut };
+    }
+    write(current, rest);
+  }
+  words(bytes, 40, [moved(table)]); // e_shoff
+  bytes.writeUInt16LE(sections.length + more.length, 60); // e_shnum
+  return more;
+}
+
+/** A file of what is `kept` of `bytes`, and zeros between. */
+function copied(bytes: Buffer, kept: readonly Kept[]): Buffer {
+  const last = kept.at(-1);
+  const result = Buffer.alloc(last ? last.at + last.end - last.start : 0);
+  for (const { start, end, at } of kept) bytes.copy(result, at, start, end);
+  return result;
+}
+
 /**
  * The executable `bytes`, which is changed on the way, without `holes`, of which whole pages go.
  *
@@ -105,71 +185,17 @@ function words(bytes: Buffer, at: number, numbers: readonly number[]): void {
 export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
   const elf = new Elf(bytes);
   const whole = holes.map((hole) => wholePages(bytes, elf, hole)).sort((a, b) => a.start - b.start);
-  const parts = elf.segments.flatMap((it) => (it.type === PT_LOAD ? split(it, whole) : [it]));
-  const pieces = parts.filter(({ type }) => type === PT_LOAD);
+  const segments = elf.segments.flatMap((it) => (it.type === PT_LOAD ? split(it, whole) : [it]));
+  const pieces = segments.filter(({ type }) => type === PT_LOAD);
   if (pieces[0]?.offset !== 0 || pieces.some(({ offset }, index) => offset < (pieces[index - 1]?.offset ?? 0))) {
     throw new InputError("the segments are not in the order of the file");
   }
   const kept = layOut(pieces, whole, bytes.length);
-  /** Where the byte at `offset` is in the new file; those of a hole are where the hole was. */
-  const moved = (offset: number): number => {
+  const moved: Moved = (offset) => {
     const home = kept.findLast(({ start }) => start <= offset);
     return home === undefined ? offset : home.at + Math.min(offset, home.end) - home.start;
   };
-  const sections = elf.sections;
-  const table = Number(bytes.readBigUInt64LE(40)); // e_shoff
-  if (table + sections.length * HEADER_SIZES.section !== bytes.length) {
-    throw new InputError("the section headers are not the end of the executable");
-  }
-
-  // Program headers.
-  const size = parts.length * HEADER_SIZES.segment;
-  const place = elf.spare(size);
-  const before = Number(bytes.readBigUInt64LE(32)); // e_phoff
-  bytes.fill(0, before, before + elf.segments.length * HEADER_SIZES.segment);
-  for (const [index, segment] of parts.entries()) {
-    const { type, flags, alignment } = segment;
-    const own = { ...segment, offset: place, address: elf.start + place, size, memory: size };
-    const it = type === PT_PHDR ? own : segment;
-    const inHole = (at: number) => whole.some(({ start, end }) => at >= start && at < end);
-    if (
-      type !== PT_LOAD &&
-      it.size > 0 &&
-      (inHole(it.offset) || moved(it.offset) + it.size - 1 !== moved(it.offset + it.size - 1))
-    )
-      throw new InputError("a program header is about what is to be cut");
-    const at = place + index * HEADER_SIZES.segment;
-    bytes.writeUInt32LE(type, at);
-    bytes.writeUInt32LE(flags, at + 4);
-    words(bytes, at + 8, [moved(it.offset), it.address, it.address, it.size, it.memory, alignment]);
-  }
-  words(bytes, 32, [place, moved(table)]); // e_phoff, e_shoff
-  bytes.writeUInt16LE(parts.length, 56); // e_phnum
-
-  // Section headers. What is cut off goes to the end, so that the others keep their numbers.
-  const more: Buffer[] = [];
-  const write = (header: Buffer, { address, offset, size }: Section): void =>
-    words(header, 16, [address, moved(offset), size]);
-  for (const [index, section] of sections.entries()) {
-    const at = table + index * HEADER_SIZES.section;
-    const header = bytes.subarray(at, at + HEADER_SIZES.section);
-    let rest = section;
-    let current = header;
-    for (const { start, end } of section.type === SHT_NOBITS ? [] : whole) {
-      if (start < rest.offset || start >= rest.offset + rest.size) continue;
-      const cut = end - rest.offset;
-      if (cut > rest.size) throw new InputError(`what is to be cut goes beyond ${section.name}`);
-      write(current, { ...rest, size: start - rest.offset });
-      current = Buffer.from(header);
-      more.push(current);
-      rest = { ...rest, address: rest.address + cut, offset: end, size: rest.size - cut };
-    }
-    write(current, rest);
-  }
-  bytes.writeUInt16LE(sections.length + more.length, 60); // e_shnum
-
-  const last = kept.at(-1);
-  const result = Buffer.alloc(last ? last.at + last.end - last.start : 0);
-  for (const { start, end, at } of kept) bytes.copy(result, at, start, end);
-  return Buffer.concat([result, ...more]);
+  writeProgramHeaders(bytes, elf, segments, whole, moved);
+  const more = writeSectionHeaders(bytes, elf, whole, moved);
+  return Buffer.concat([copied(bytes, kept), ...more]);
 }

@@ -1,5 +1,5 @@
 /**
- * Leaves of ICU's data, which is 12 MB of the executable, what belongs to no language.
+ * Takes the languages out of ICU's data, which is 12 MB of the executable.
  *
  * ICU, the library behind everything in JavaScript that knows of languages, calendars and time zones, has its data in
  * one "common data" item: a header, a table of contents, and items that are found by name. What is not in the table
@@ -20,7 +20,7 @@ export interface Range {
 }
 
 /** Bytes before the table of contents: the header with the copyright notice, rounded up. */
-const HEADER = 144;
+export const HEADER = 144;
 
 /**
  * The beginning of the header, as this Bun has it: size of the header (2 bytes), magic number (2), size of `UDataInfo`
@@ -30,11 +30,12 @@ const HEADER = 144;
 const IDENTITY = Buffer.from("9000da2714000000 00000200 436d6e44 01000000 03000000".replaceAll(" ", ""), "hex");
 
 /** Where the format stands in the header, and the magic number that makes it one. */
-const FORMAT = { at: 12, name: "CmnD", magicAt: 2, magic: 0x27da } as const;
+export const FORMAT = { at: 12, name: "CmnD", magicAt: 2, magic: 0x27da } as const;
 
-/** How many items there are, and what all names begin with: the version of ICU, little-endian ASCII. */
-const ITEMS = 3990;
-const PACKAGE = "icudt78l/";
+/** How many items there are. */
+export const ITEMS = 3990;
+/** What all names begin with: the version of ICU, little-endian ASCII. */
+export const PACKAGE = "icudt78l/";
 
 /** The first 4 bytes of a Zstandard frame, little-endian: RFC 8878. */
 const ZSTANDARD = 0xfd2fb528;

@@ -3,8 +3,10 @@ import { InputError } from "../command/report.ts";
 
 /** One platform. */
 export interface Platform {
-  /** As in `--target` and in `dist/`: `linux-amd64`. */
-  readonly name: string;
+  /** What `--platform` takes and container engines say: `linux/amd64`. */
+  readonly id: "linux/amd64" | "linux/arm64";
+  /** The same in names of files: `linux-amd64`. */
+  readonly name: "linux-amd64" | "linux-arm64";
   /** GOARCH, which OCI image configurations use. */
   readonly architecture: "amd64" | "arm64";
   /** `process.arch` of a machine of this kind. */
@@ -20,6 +22,7 @@ export interface Platform {
 /** All platforms, in the order of the image index. */
 export const PLATFORMS: readonly Platform[] = [
   {
+    id: "linux/amd64",
     name: "linux-amd64",
     architecture: "amd64",
     nodeArch: "x64",
@@ -28,6 +31,7 @@ export const PLATFORMS: readonly Platform[] = [
     loader: "/lib64/ld-linux-x86-64.so.2",
   },
   {
+    id: "linux/arm64",
     name: "linux-arm64",
     architecture: "arm64",
     nodeArch: "arm64",
@@ -37,17 +41,16 @@ export const PLATFORMS: readonly Platform[] = [
   },
 ];
 
-/** The platform called `name`. Throws an InputError that lists the names if there is none. */
-export function platformNamed(name: string): Platform {
-  const platform = PLATFORMS.find((candidate) => candidate.name === name);
+/** The platform called `text`, by its id or its name. Throws an InputError that lists the ids if there is none. */
+export function platformNamed(text: string): Platform {
+  const platform = PLATFORMS.find(({ id, name }) => id === text || name === text);
   if (platform) return platform;
-  const names = PLATFORMS.map((candidate) => candidate.name).join(", ");
-  throw new InputError(`unknown platform "${name}": it is one of ${names}`);
+  throw new InputError(`unknown platform "${text}": it is one of ${PLATFORMS.map(({ id }) => id).join(", ")}`);
 }
 
 /** The platform of this machine's processor. Throws an InputError on a processor there is no Bun for. */
 export function hostPlatform(): Platform {
   const platform = PLATFORMS.find((candidate) => candidate.nodeArch === process.arch);
   if (platform) return platform;
-  throw new InputError(`no Bun for this machine's processor (${process.arch}): use --target`);
+  throw new InputError(`no Bun for this machine's processor (${process.arch}): use --platform`);
 }

@@ -1,17 +1,37 @@
 /** What every command is made with: its name, its options, the refusal of what it does not know, and errors in one line. */
-import { type ArgsDef, defineCommand, type ParsedArgs, runMain } from "citty";
-import { fail, InputError } from "./report.ts";
+import { parseArgs, stripVTControlCharacters } from "node:util";
+import { type ArgsDef, type CommandDef, defineCommand, type ParsedArgs, renderUsage, runMain } from "citty";
+import pkg from "../../package.json";
+import { isInterrupted, onInterrupt } from "../linux/interrupt.ts";
+import { removeLeft } from "./folder.ts";
+import { DIST } from "./project.ts";
+import { fail, InputError, progress } from "./report.ts";
 
-/** Throws an InputError at an option that is not among `known`, or at an operand: citty lets both pass. */
-function refuseUnknown(
-  args: Readonly<Record<string, unknown>> & { readonly _: readonly string[] },
-  known: ArgsDef,
-): void {
-  const unknown = Object.keys(args).find(
-    (name) => name !== "_" && !(name.replace(/[A-Z]/g, "-$&").toLowerCase() in known),
-  );
-  if (unknown !== undefined) throw new InputError(`unknown option --${unknown}`);
-  if (args._.length > 0) throw new InputError(`unexpected "${args._[0]}"`);
+/** An option: on or off, or a text. */
+type Options = ArgsDef & Readonly<Record<string, { readonly type: "boolean" | "string" }>>;
+
+/** Throws an InputError at what citty lets pass: an unknown option, an operand, an option without its value or there twice. */
+function refuseMistakes(args: readonly string[], options: Options): void {
+  const seen = new Set<string>();
+  for (const token of parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens) {
+    if (token.kind === "positional") throw new InputError(`unexpected "${token.value}"`);
+    if (token.kind !== "option") continue;
+    const { name, rawName, value, inlineValue } = token;
+    const type = options[name]?.type;
+    if (!type) throw new InputError(`unknown option ${rawName}`);
+    if (seen.has(name)) throw new InputError(`${rawName} is there twice`);
+    seen.add(name);
+    if (type === "boolean" && value !== undefined) throw new InputError(`${rawName} takes no value`);
+    // The next option is no value, but a negative number is one.
+    const missing = !value || (!inlineValue && /^--?[a-z]/.test(value));
+    if (type === "string" && missing) throw new InputError(`${rawName} takes a value`);
+  }
+}
+
+/** Writes what citty knows of the command to standard output, and without colours into a pipe. */
+async function showHelp<T extends ArgsDef>(definition: CommandDef<T>): Promise<void> {
+  const text = await renderUsage(definition);
+  console.log(process.stdout.isTTY ? text : stripVTControlCharacters(text).replaceAll(/ +$/gm, ""));
 }
 
 /**
@@ -22,24 +42,27 @@ function refuseUnknown(
  * @param options as citty takes them
  * @param run does it, given the options' values
  */
-export async function command<const Options extends ArgsDef>(
+export async function command<const O extends Options>(
   name: string,
   description: string,
-  options: Options,
-  run: (args: ParsedArgs<Options>) => Promise<void>,
+  options: O,
+  run: (args: ParsedArgs<O>) => Promise<void>,
 ): Promise<void> {
-  await runMain(
-    defineCommand({
-      meta: { name: `npm run ${name} --`, description },
-      args: options,
-      async run({ args }) {
-        try {
-          refuseUnknown(args, options);
-          await run(args);
-        } catch (error) {
-          fail(error);
-        }
-      },
-    }),
-  );
+  const definition = defineCommand({
+    meta: { name: `npm run ${name} --`, description },
+    args: options,
+    async run({ args, rawArgs }) {
+      try {
+        refuseMistakes(rawArgs, options);
+        onInterrupt(() => progress(""));
+        removeLeft(DIST);
+        await run(args);
+      } catch (error) {
+        // Where a signal is ending the process, what fails now fails because of it.
+        if (!isInterrupted()) fail(error);
+      }
+    },
+  });
+  const version = `${pkg.name} ${pkg.version}`;
+  await runMain({ ...definition, meta: { ...definition.meta, version } }, { showUsage: () => showHelp(definition) });
 }

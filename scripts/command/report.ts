@@ -8,6 +8,26 @@ export function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
+/** Shows `text` and for how many seconds `work` has gone on, on a terminal, until it ends. */
+export async function withProgress<T>(text: string, work: Promise<T>): Promise<T> {
+  const begin = performance.now();
+  const show = () => progress(`${text}: ${Math.round((performance.now() - begin) / 1000)} s`);
+  show();
+  const timer = setInterval(show, 1000);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+    progress("");
+  }
+}
+
+/** Says in one line on standard error what the caller should know. The work goes on. */
+export function notice(text: string): void {
+  progress("");
+  process.stderr.write(`note: ${text}\n`);
+}
+
 /** The message of anything thrown, on one line. */
 export function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, "; ");

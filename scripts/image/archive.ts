@@ -1,6 +1,6 @@
 /** Puts the image into one tar file: an OCI image layout, and beside it what `docker load` of old reads. */
 
-import type { Reference } from "./name.ts";
+import { digestName, type Reference } from "./name.ts";
 import type { Blob, PlatformImage } from "./oci.ts";
 import type { Entry } from "./rootfs.ts";
 
@@ -15,21 +15,26 @@ function blobPath(digest: string): string {
  * `index.json` names the one image index, which every container engine reads but Docker before 25: that reads
  * `manifest.json`, which knows no index and so has the first platform's image.
  *
+ * It names the index once, by tag or by digest. containerd would take both names from two descriptors, but podman and
+ * skopeo refuse a layout with more than one: podman then takes the image of `manifest.json`, which has no digest.
+ *
  * @param index the image index
  * @param images the platforms' images
  * @param blobs everything the index leads to, in any order
+ * @param byDigest whether containerd and podman know the image by its digest from then on, instead of by its tag
  */
 export function archiveEntries(
   index: Blob,
   images: readonly PlatformImage[],
   blobs: readonly Blob[],
   reference: Reference,
+  byDigest: boolean,
 ): Entry[] {
   const file = (path: string, body: Uint8Array): Entry => ({ path, type: "file", mode: 0o644, body });
   const json = (path: string, document: unknown) => file(path, new TextEncoder().encode(JSON.stringify(document)));
   const annotations = {
     // The first is containerd's and podman's, the second the specification's.
-    "io.containerd.image.name": reference.canonical,
+    "io.containerd.image.name": byDigest ? digestName(reference, index.descriptor.digest) : reference.canonical,
     "org.opencontainers.image.ref.name": reference.tag,
   };
   const content = new Map([index, ...blobs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]));

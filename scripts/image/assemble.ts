@@ -1,14 +1,17 @@
 /** Assembles the image: from the sources to an archive, or to a folder with the root filesystem. */
 import { constants, existsSync } from "node:fs";
-import { access, lstat, mkdir, mkdtemp, open, rename, rm } from "node:fs/promises";
+import { access, lstat, mkdir, open, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import pkg from "../../package.json";
+import { type Runtime, runtimeFor } from "../build/bun.ts";
 import { compile } from "../build/compile.ts";
 import type { Platform } from "../build/platforms.ts";
+import { makeFolder } from "../command/folder.ts";
 import { InputError, messageOf, progress } from "../command/report.ts";
 import { archiveEntries } from "./archive.ts";
-import { libc6 } from "./debian.ts";
+import type { DebianPackage } from "./debian.ts";
 import { type Compression, compress, tarOf } from "./layer.ts";
+import { libc6, type Supply } from "./libc.ts";
 import type { Reference } from "./name.ts";
 import { type Blob, imageIndex, type PlatformImage, platformImage, type Referrer, referrer } from "./oci.ts";
 import type { Provenance } from "./provenance.ts";
@@ -18,8 +21,7 @@ import { SBOM_TYPE, sbom } from "./sbom.ts";
 /** What every image is made from. */
 export interface Sources {
   readonly origin: Provenance;
-  /** Root of a Debian mirror; undefined: as apt is set up. */
-  readonly mirror: string | undefined;
+  readonly supply: Supply;
 }
 
 /** One platform's share of an archive. */
@@ -64,20 +66,35 @@ export async function refuseTarget(path: string, mustBeNew: boolean): Promise<vo
 async function beside<T>(path: string, body: (folder: string) => Promise<T>): Promise<T> {
   const parent = dirname(path);
   const work = await mkdir(parent, { recursive: true })
-    .then(() => mkdtemp(join(parent, ".image-")))
+    .then(() => makeFolder(parent))
     .catch((error: unknown) => {
       throw new InputError(`cannot write to ${parent}: ${messageOf(error)}`);
     });
   try {
-    return await body(work);
+    return await body(work.path);
   } finally {
-    await rm(work, { recursive: true, force: true });
+    work.remove();
   }
 }
 
-/** Compiles for `platform` in the folder `work` and puts the root filesystem together. */
-async function assemble(platform: Platform, { mirror }: Sources, work: string): Promise<Entry[]> {
-  const libc = await libc6(platform, mirror);
+/** What a platform's image is made from, besides the sources. */
+interface Ingredients {
+  readonly platform: Platform;
+  readonly runtime: Runtime;
+  readonly libc: DebianPackage;
+}
+
+/** Gets the ingredients for each of `platforms`. Throws an InputError if one cannot be had. */
+async function gather(platforms: readonly Platform[], supply: Supply): Promise<Ingredients[]> {
+  const gathered: Ingredients[] = [];
+  for (const platform of platforms) {
+    gathered.push({ platform, libc: await libc6(platform, supply), runtime: await runtimeFor(platform) });
+  }
+  return gathered;
+}
+
+/** Compiles in the folder `work` and puts the root filesystem together. */
+async function assemble({ platform, libc }: Ingredients, work: string): Promise<Entry[]> {
   const executable = join(work, "bin", platform.name);
   progress(`${platform.name}: compiling`);
   await compile(platform, executable);
@@ -86,16 +103,17 @@ async function assemble(platform: Platform, { mirror }: Sources, work: string): 
 
 /** Makes one platform's image and its bill of materials. */
 async function share(
-  platform: Platform,
+  ingredients: Ingredients,
   entries: readonly Entry[],
   compression: Compression,
   origin: Provenance,
 ): Promise<Share> {
+  const { platform } = ingredients;
   const tar = await tarOf(entries, origin.time);
   progress(`${platform.name}: compressing ${tar.length} bytes with ${compression}`);
   const image = platformImage(platform, tar, await compress(tar, compression), compression, origin);
   const executable = entries.find(({ path }) => path === "pause")?.body ?? new Uint8Array();
-  const document = sbom(platform, executable, image.manifest.descriptor.digest, origin);
+  const document = sbom({ ...ingredients, executable }, image.manifest.descriptor.digest, origin);
   return {
     platform,
     image,
@@ -135,13 +153,16 @@ export async function writeArchive(
   platforms: readonly Platform[],
   compression: Compression,
   reference: Reference,
+  byDigest: boolean,
   sources: Sources,
 ): Promise<Archive> {
-  const { origin } = sources;
+  const { origin, supply } = sources;
   return beside(path, async (work) => {
-    const roots: [Platform, Entry[]][] = [];
-    for (const platform of platforms) roots.push([platform, await assemble(platform, sources, work)]);
-    const shares = await Promise.all(roots.map(([platform, entries]) => share(platform, entries, compression, origin)));
+    const roots: [Ingredients, Entry[]][] = [];
+    for (const ingredients of await gather(platforms, supply)) {
+      roots.push([ingredients, await assemble(ingredients, work)]);
+    }
+    const shares = await Promise.all(roots.map((root) => share(...root, compression, origin)));
     const images = shares.map(({ image }) => image);
     const attached = shares.map(({ sbom: { manifest } }) => ({ manifest, artifactType: SBOM_TYPE }));
     const index = imageIndex(images, attached, origin);
@@ -151,7 +172,7 @@ export async function writeArchive(
     ]);
     progress("writing");
     const outputs = [
-      { to: path, bytes: await tarOf(archiveEntries(index, images, blobs, reference), origin.time) },
+      { to: path, bytes: await tarOf(archiveEntries(index, images, blobs, reference, byDigest), origin.time) },
       ...shares.map(({ platform, sbom }) => ({
         to: sbomName(path.replace(/(\.oci)?\.tar$/, ""), platform),
         bytes: sbom.document.bytes,
@@ -166,7 +187,9 @@ export async function writeArchive(
 /** Writes the root filesystem for `platform` as the new folder `path`. Throws an InputError if it cannot be written. */
 export async function writeFolder(path: string, platform: Platform, sources: Sources): Promise<void> {
   await beside(path, async (work) => {
-    await writeRootfs(await assemble(platform, sources, work), join(work, "rootfs"), sources.origin.time);
+    for (const ingredients of await gather([platform], sources.supply)) {
+      await writeRootfs(await assemble(ingredients, work), join(work, "rootfs"), sources.origin.time);
+    }
     await rename(join(work, "rootfs"), path);
   });
 }

@@ -1,34 +1,30 @@
-/** The C library: Debian's libc6, one exact version for each architecture, fetched, checked and unpacked. */
+/** The C library: which of Debian's packages it is, and what is in one. */
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { unpackTar } from "modern-tar";
 import { XzReadableStream } from "xz-decompress";
-import { CACHE } from "../build/bun.ts";
 import type { Platform } from "../build/platforms.ts";
-import { InputError, messageOf, progress } from "../command/report.ts";
+import { InputError, messageOf } from "../command/report.ts";
 
 /**
- * The pinned package. Digests are those of Debian's signed package index
+ * The pinned package, one exact version for each architecture. Digests are those of Debian's signed package index
  * (`apt-cache show libc6`); a new version is a change of these lines and nothing else.
  */
 export const LIBC6 = {
   name: "libc6",
   source: "glibc",
-  version: "2.36-9+deb12u14",
+  version: "2.41-12+deb13u5",
   /** SPDX licence expression of its libraries; its copyright file has the exceptions. */
   licence: "LGPL-2.1-or-later",
   /** Debian's release, as in VERSION_ID of os-release(5). */
-  release: "12",
+  release: "13",
+  /** The same as in the names of its suites. */
+  codename: "trixie",
   /** SHA-256 of each architecture's .deb file. */
   sha256: {
-    amd64: "ba4f88f73dbc3ae9055f3c20f4523bfdbaf1ad13ff95e258924f77d20b4fbedf",
-    arm64: "01f4330719fd4f65580e16ea5a0527f372fca750e8f588d26deaf09f2d3b1cf4",
+    amd64: "b59b0625cd1a791375d40dab23a4d5d3d0641e3d0a773501becdc3725b7f99cf",
+    arm64: "0966fc3da1a26cc57647c68b5736f791b6e7eb498173a7993f63b6c89b4ed4f5",
   },
 } as const;
-
-/** Apt's own downloader, which knows the machine's proxies, certificates and transports. */
-const APT_HELPER = "/usr/lib/apt/apt-helper";
 
 /** A file or a symbolic link of a package. */
 export interface PackageFile {
@@ -42,6 +38,12 @@ export interface PackageFile {
 
 /** An unpacked package. */
 export interface DebianPackage {
+  readonly version: string;
+  readonly architecture: string;
+  /** Of the .deb file, in hexadecimal. */
+  readonly sha256: string;
+  /** Name and mail address of who maintains it. */
+  readonly maintainer: string;
   /** The control paragraph: deb-control(5). */
   readonly control: string;
   /** `MD5  path` lines: deb-md5sums(5). */
@@ -50,85 +52,10 @@ export interface DebianPackage {
   readonly files: ReadonlyMap<string, PackageFile>;
 }
 
-/** Where the package lies below the root of any Debian mirror. */
-function poolPath({ architecture }: Platform): string {
-  return `pool/main/g/${LIBC6.source}/${LIBC6.name}_${LIBC6.version}_${architecture}.deb`;
-}
-
-/** The mirrors that apt on this machine is set up with; none without apt. */
-async function aptMirrors(): Promise<string[]> {
-  if (!Bun.which("apt-get") || !(await Bun.file(APT_HELPER).exists())) return [];
-  const apt = Bun.spawn(["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"], {
-    stdout: "pipe",
-    stderr: "ignore",
-  });
-  return [...new Set((await apt.stdout.text()).split("\n").filter((line) => line !== ""))];
-}
-
-/** Downloads `url` to `path` with apt. Throws an InputError with apt's reason. */
-async function downloadByApt(url: string, path: string): Promise<void> {
-  const apt = Bun.spawn([APT_HELPER, "download-file", url, path], { stdout: "ignore", stderr: "pipe" });
-  const [trouble, status] = await Promise.all([apt.stderr.text(), apt.exited]);
-  const reason = trouble.match(/^E: (.*)$/m)?.[1] ?? `status ${status}`;
-  if (status !== 0) throw new InputError(reason);
-}
-
-/** Downloads `url` (http, https or file) to `path`. Throws an InputError with the reason. */
-async function download(url: string, path: string): Promise<void> {
-  const response = await fetch(url).catch((error: unknown) => {
-    throw new InputError(messageOf(error));
-  });
-  if (!response.ok) throw new InputError(`${response.status} ${response.statusText}`);
-  await Bun.write(path, response);
-}
-
-/** Fetches the package to `path`, from `mirror` or else from apt's. Throws an InputError that says what each answered. */
-async function obtain(platform: Platform, path: string, mirror: string | undefined): Promise<void> {
-  const mirrors = mirror === undefined ? await aptMirrors() : [mirror];
-  if (mirrors.length === 0) {
-    throw new InputError("there is no apt here to ask for libc6: name a Debian mirror with --debian-mirror URL");
-  }
-  const refusals: string[] = [];
-  for (const site of mirrors) {
-    const url = `${site.replace(/\/+$/, "")}/${poolPath(platform)}`;
-    progress(`fetching ${url}`);
-    try {
-      await (mirror === undefined ? downloadByApt(url, path) : download(url, path));
-      return;
-    } catch (error) {
-      refusals.push(`${url}: ${messageOf(error)}`);
-    }
-  }
-  throw new InputError(
-    `cannot fetch libc6 ${LIBC6.version}: ${refusals.join("; ")}; name another mirror with --debian-mirror URL`,
-  );
-}
-
-/** The bytes of the package, from the cache or fetched. Throws an InputError if it cannot be had or has another digest. */
-async function archiveOf(platform: Platform, mirror: string | undefined): Promise<Uint8Array> {
-  const cached = join(CACHE, `${LIBC6.name}_${LIBC6.version}_${platform.architecture}.deb`);
-  await mkdir(CACHE, { recursive: true });
-  const folder = await mkdtemp(join(CACHE, "fetch-"));
-  try {
-    const fetched = join(folder, "libc6.deb");
-    const known = await Bun.file(cached).exists();
-    if (!known) await obtain(platform, fetched, mirror);
-    const bytes = await Bun.file(known ? cached : fetched).bytes();
-    const digest = createHash("sha256").update(bytes).digest("hex");
-    const expected = LIBC6.sha256[platform.architecture];
-    if (digest !== expected) {
-      throw new InputError(`libc6 for ${platform.architecture}: SHA-256 is ${digest}, the project pins ${expected}`);
-    }
-    if (!known) await rename(fetched, cached);
-    return bytes;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
 /** The member of an ar(5) archive whose name begins with `prefix`. Throws an InputError if there is none. */
 function member(archive: Uint8Array, prefix: string): Uint8Array {
   const header = new TextDecoder("latin1");
+  if (header.decode(archive.subarray(0, 8)) !== "!<arch>\n") throw new InputError("it is not a Debian package");
   // Behind the magic line: 60 bytes of header (name in the first 16, size at 48), then the content, padded to even.
   for (let at = 8; at + 60 <= archive.length; ) {
     const size = Number(header.decode(archive.subarray(at + 48, at + 58)));
@@ -137,7 +64,7 @@ function member(archive: Uint8Array, prefix: string): Uint8Array {
     }
     at += 60 + size + (size % 2);
   }
-  throw new InputError(`the package holds no ${prefix}`);
+  throw new InputError(`it holds no ${prefix}`);
 }
 
 /** The entries of the tar.xz member whose name begins with `prefix`, by path without the leading `./`. */
@@ -153,16 +80,47 @@ async function entries(archive: Uint8Array, prefix: string): Promise<Map<string,
   return found;
 }
 
+/** Whether `version` is one of the pinned Debian release's: a release keeps its upstream version, and counts up behind it. */
+function isOfRelease(version: string): boolean {
+  const first = LIBC6.version.replace(/\+deb\d+u\d+$/, "");
+  return version === first || version.startsWith(`${first}+`);
+}
+
 /**
- * The pinned libc6 for `platform`, unpacked.
+ * Unpacks `archive`, a .deb file: deb(5).
  *
- * @param mirror root of a Debian mirror (http, https or file URL); default: the mirrors of this machine's apt
- *
- * Throws an InputError if no mirror has that version, or what it has is not what is pinned.
+ * Throws an InputError that calls the file `name` if it is none, or not of the pinned package in some version of the
+ * same Debian release for `architectures`.
  */
-export async function libc6(platform: Platform, mirror?: string): Promise<DebianPackage> {
-  const archive = await archiveOf(platform, mirror);
-  const control = await entries(archive, "control.tar.xz");
-  const text = (name: string) => new TextDecoder().decode(control.get(name)?.body);
-  return { control: text("control"), md5sums: text("md5sums"), files: await entries(archive, "data.tar.xz") };
+export async function unpack(
+  archive: Uint8Array,
+  name: string,
+  architectures: readonly Platform["architecture"][],
+): Promise<DebianPackage> {
+  try {
+    const parts = await entries(archive, "control.tar.xz");
+    const text = (path: string) => new TextDecoder().decode(parts.get(path)?.body);
+    const control = text("control");
+    const field = (key: string) => control.match(new RegExp(`^${key}: (.*)$`, "m"))?.[1] ?? "";
+    const [is, version, architecture] = [field("Package"), field("Version"), field("Architecture")];
+    if (is !== LIBC6.name || !isOfRelease(version)) {
+      throw new InputError(
+        `it is ${is} ${version}, not a ${LIBC6.name} of Debian ${LIBC6.release} like ${LIBC6.version}`,
+      );
+    }
+    if (!architectures.some((wanted) => wanted === architecture)) {
+      throw new InputError(`it is for ${architecture}, not for ${architectures.join(" or ")}`);
+    }
+    return {
+      version,
+      architecture,
+      sha256: createHash("sha256").update(archive).digest("hex"),
+      maintainer: field("Maintainer"),
+      control,
+      md5sums: text("md5sums"),
+      files: await entries(archive, "data.tar.xz"),
+    };
+  } catch (error) {
+    throw new InputError(`${name}: ${messageOf(error)}`);
+  }
 }

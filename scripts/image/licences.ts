@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import pkg from "../../package.json";
+import lock from "../../package-lock.json";
 import { ROOT } from "../command/project.ts";
 import { InputError, messageOf } from "../command/report.ts";
 import { LIBC6 } from "./debian.ts";
@@ -101,8 +102,14 @@ function readPackaged(path: string): string {
   try {
     return readFileSync(join(MODULES, path), "utf8");
   } catch (error) {
-    throw new InputError(`cannot read a licence: ${messageOf(error)}: run npm ci`);
+    throw new InputError(`cannot read a package's licence or description: ${messageOf(error)}: run npm ci`);
   }
+}
+
+/** Who supplies an npm package: the owner of the repository that it names, like `oven-sh`. */
+export function ownerOf(name: string): string {
+  const { repository } = JSON.parse(readPackaged(`${name}/package.json`)) as { repository: string };
+  return repository.split("/").at(-2) ?? name;
 }
 
 /** The identifiers of `licence` whose terms apply: of alternatives the first. */
@@ -182,6 +189,21 @@ function partsOfCitty(): Part[] {
 export function partsOf(name: string): Part[] {
   if (name === "bun") return partsOfBun();
   return name === "citty" ? partsOfCitty() : [];
+}
+
+/**
+ * SPDX expression of all that the image distributes: every licence whose terms apply, in the order of names.
+ *
+ * Throws an InputError as partsOf does.
+ */
+export function imageLicence(): string {
+  const packages = ["bun", ...Object.keys(pkg.dependencies)];
+  const locked: Readonly<Record<string, { license?: string }>> = lock.packages;
+  const licences = packages.flatMap((name) => [
+    locked[`node_modules/${name}`]?.license ?? [],
+    ...partsOf(name).map(({ licence }) => licence),
+  ]);
+  return [...new Set([pkg.license, LIBC6.licence, ...licences.flat()].flatMap(identifiers))].sort().join(" AND ");
 }
 
 /** Bun's licence and its parts' as a machine-readable copyright file: Debian's format 1.0. */

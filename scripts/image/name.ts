@@ -26,3 +26,8 @@ export function parseReference(text: string): Reference {
   if (host !== undefined) return { familiar, canonical: familiar, tag };
   return { familiar, canonical: `docker.io/${name.includes("/") ? "" : "library/"}${name}:${tag}`, tag };
 }
+
+/** The name by which an engine finds exactly this content: with the registry, and the digest in the tag's place. */
+export function digestName({ canonical, tag }: Reference, digest: string): string {
+  return `${canonical.slice(0, -tag.length - 1)}@${digest}`;
+}

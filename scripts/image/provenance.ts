@@ -3,6 +3,7 @@ import { join } from "node:path";
 import pkg from "../../package.json";
 import { ROOT } from "../command/project.ts";
 import { InputError } from "../command/report.ts";
+import { imageLicence } from "./licences.ts";
 
 /** Where a build comes from. */
 export interface Provenance {
@@ -10,6 +11,8 @@ export interface Provenance {
   readonly time: number;
   /** The commit; unknown outside a clone. */
   readonly revision?: string;
+  /** Address of the sources, if it is known. */
+  readonly source?: string;
 }
 
 /** Runs git in the project's folder. Throws an InputError with git's reason. */
@@ -26,6 +29,21 @@ async function commit(): Promise<string | undefined> {
   if (!(await isClone())) return undefined;
   const changes = await git("status", "--porcelain", "--untracked-files=no");
   return `${await git("rev-parse", "HEAD")}${changes === "" ? "" : "-dirty"}`;
+}
+
+/**
+ * Where the sources are: as package.json says, or git's remote `origin` if that is an http or https address, without
+ * the name and password that it may have; else undefined. A path or another machine's account tells nobody anything.
+ */
+async function sourceAddress(): Promise<string | undefined> {
+  const { repository }: { repository?: string | { url: string } } = pkg as object;
+  const told = typeof repository === "object" ? repository.url : repository;
+  if (told) return told.replace(/^git\+/, "");
+  if (!(await isClone()) || !Bun.which("git")) return undefined;
+  const remote = await git("config", "--get", "--default", "", "remote.origin.url");
+  const address = URL.parse(remote);
+  if (!address || !/^https?:$/.test(address.protocol)) return undefined;
+  return `${address.protocol}//${address.host}${address.pathname}`;
 }
 
 /** Whether the project's folder itself is a clone; one further up would be another project's. */
@@ -55,15 +73,18 @@ function epoch(): number | undefined {
 
 /**
  * The origin of what is built now. The time is SOURCE_DATE_EPOCH, or the commit's, or outside a clone the
- * newest release's in CHANGELOG.md. The revision is `revision`, or the commit.
+ * newest release's in CHANGELOG.md. The revision is `revision`, or the commit; the source is `source`, or what
+ * sourceAddress finds.
  *
- * Throws an InputError if there is no such time.
+ * Throws an InputError if there is no such time, or `source` is none.
  */
-export async function provenance(revision?: string): Promise<Provenance> {
+export async function provenance(revision?: string, source?: string): Promise<Provenance> {
+  if (source && !URL.canParse(source)) throw new InputError(`--source "${source}" is not a URL`);
   const told = epoch();
   const known = revision || (await commit());
+  const address = source || (await sourceAddress());
   const time = told ?? ((await isClone()) ? Number(await git("log", "-1", "--format=%ct")) : await releaseTime());
-  return { time, ...(known && { revision: known }) };
+  return { time, ...(known && { revision: known }), ...(address && { source: address }) };
 }
 
 /** `time` (seconds since 1970) as RFC 3339 in UTC. */
@@ -72,16 +93,14 @@ export function rfc3339(time: number): string {
 }
 
 /** The labels of the image, which are also its annotations: the OCI image specification's predefined keys. */
-export function labels({ time, revision }: Provenance): Record<string, string> {
-  const { repository }: { repository?: string | { url: string } } = pkg as object;
-  const source = typeof repository === "object" ? repository.url : repository;
+export function labels({ time, revision, source }: Provenance): Record<string, string> {
   return Object.fromEntries(
     Object.entries({
       created: rfc3339(time),
       description: pkg.description,
-      licenses: pkg.license,
+      licenses: imageLicence(),
       revision,
-      source: source?.replace(/^git\+/, ""),
+      source,
       title: pkg.name,
       version: pkg.version,
     }).flatMap(([key, value]) => (value ? [[`org.opencontainers.image.${key}`, value]] : [])),

@@ -27,12 +27,20 @@ ID=debian
 VERSION_ID="${LIBC6.release}"
 `;
 
-/** Where Debian's dynamic loader looks without a cache, by architecture: the multiarch tuple. */
+/** The folder below /usr/lib where Debian's packages have their libraries, by architecture: the multiarch tuple. */
 const TUPLES = { amd64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" } as const;
 
 /**
- * Paths in the package of all that `executable` needs to start: its loader under the name it asks for, and the
- * libraries that it and they ask for, however far down.
+ * The folders of the root that Debian has in /usr since release 13, and that its package base-files links to there
+ * (file-hierarchy(7)). The loader is asked for by the path of one, and looks for libraries through the other first.
+ */
+function mergedFolders({ loader }: Platform): string[] {
+  return [...new Set(["lib", loader.split("/")[1] ?? ""])];
+}
+
+/**
+ * Paths in the package of all that `executable` needs to start: its loader under the name it asks for, below /usr, and
+ * the libraries that it and they ask for, however far down.
  *
  * Throws an InputError naming what is missing.
  */
@@ -40,19 +48,21 @@ export function librariesOf(executable: Uint8Array, platform: Platform, libc: De
   const tuple = TUPLES[platform.architecture];
   const { loader, libraries } = new Elf(executable, "/pause");
   if (loader !== platform.loader) throw new InputError(`/pause asks for the loader ${loader}, not ${platform.loader}`);
-  const paths = new Set<string>([loader.slice(1)]);
-  if (!libc.files.has(loader.slice(1))) throw new InputError(`/pause asks for ${loader}, which libc6 does not hold`);
+  const link = `usr${loader}`;
+  if (!libc.files.has(link))
+    throw new InputError(`/pause asks for ${loader}, but libc6 ${libc.version} holds no /${link}`);
+  const paths = new Set([link]);
   const add = (names: readonly string[], by: string): void => {
     for (const name of names) {
-      const path = `lib/${tuple}/${name}`;
+      const path = `usr/lib/${tuple}/${name}`;
       if (paths.has(path)) continue;
       const file = libc.files.get(path);
-      if (!file?.body) throw new InputError(`${by} needs ${name}, which libc6 ${LIBC6.version} does not hold`);
+      if (!file?.body) throw new InputError(`${by} needs ${name}, which libc6 ${libc.version} does not hold`);
       paths.add(path);
       add(new Elf(file.body, path).libraries, `/${path}`);
     }
   };
-  // The loader's path is a link to a library of the tuple's folder.
+  // What lies at the loader's path is a link to a library in the tuple's folder.
   add([basename(loader), ...libraries], "/pause");
   return [...paths];
 }
@@ -88,11 +98,12 @@ export function rootfs(executable: Uint8Array, platform: Platform, libc: DebianP
   const ofPackage = taken.map((path): Entry => {
     const { mode, body, target } = libc.files.get(path) ?? {};
     if (target !== undefined) return { path, type: "symlink", mode: 0o777, target };
-    if (!body) throw new InputError(`libc6 ${LIBC6.version} holds no ${path}`);
+    if (!body) throw new InputError(`libc6 ${libc.version} holds no ${path}`);
     return file(path, body, mode);
   });
-  const entries = [
+  const entries: Entry[] = [
     file("pause", executable, 0o755),
+    ...mergedFolders(platform).map((path): Entry => ({ path, type: "symlink", mode: 0o777, target: `usr/${path}` })),
     ...ofPackage,
     ...licenceTexts().map(({ path, body }) => file(path, body)),
     file(`var/lib/dpkg/status.d/${LIBC6.name}`, libc.control),

@@ -3,9 +3,10 @@ import { createHash } from "node:crypto";
 import { Enums, Models, Serialize, Spec } from "@cyclonedx/cyclonedx-library";
 import pkg from "../../package.json";
 import lock from "../../package-lock.json";
+import type { Runtime } from "../build/bun.ts";
 import type { Platform } from "../build/platforms.ts";
-import { LIBC6 } from "./debian.ts";
-import { type Part, partsOf, textsOf, textsOfPackage } from "./licences.ts";
+import { type DebianPackage, LIBC6 } from "./debian.ts";
+import { imageLicence, ownerOf, type Part, partsOf, textsOf, textsOfPackage } from "./licences.ts";
 import type { Provenance } from "./provenance.ts";
 
 /** Media type of the document. */
@@ -16,7 +17,35 @@ const LOCKED: Readonly<Record<string, { version?: string; integrity?: string; li
 
 const { Application, Container, Library, Platform: PlatformComponent } = Enums.ComponentType;
 
-const { License: LicenceReference, VCS, Website } = Enums.ExternalReferenceType;
+const { Distribution, License: LicenceReference, VCS, Website } = Enums.ExternalReferenceType;
+
+/** What the document is about. */
+export interface Parts {
+  readonly platform: Platform;
+  /** The bytes of /pause. */
+  readonly executable: Uint8Array;
+  /** The Bun that was compiled in. */
+  readonly runtime: Runtime;
+  readonly libc: DebianPackage;
+}
+
+/** Who makes pause-ts, and this document. */
+const AUTHORS = `The authors of ${pkg.name}`;
+
+/** A part of a package URL: ECMA-427 has everything encoded but letters, digits, `.-_~` and the colon. */
+function encoded(part: string): string {
+  return encodeURIComponent(part).replaceAll("%3A", ":");
+}
+
+/** One digest of a component. */
+function hashed(algorithm: "SHA-256" | "SHA-512", hexadecimal: string): Models.HashDictionary {
+  return new Models.HashDictionary([[Enums.HashAlgorithm[algorithm], hexadecimal]]);
+}
+
+/** An organisation by its name. */
+function organisation(name: string): Models.OrganizationalEntity {
+  return new Models.OrganizationalEntity({ name });
+}
 
 /** An SPDX identifier or expression as a component's licences. */
 function licensed(expression: string): Models.LicenseRepository {
@@ -34,12 +63,13 @@ function references(texts: readonly string[], source?: string): Models.ExternalR
   ]);
 }
 
-/** What is linked into `whole`, below it. */
+/** What is linked into `whole`, below it: who supplies that supplies this. */
 function addParts(whole: Models.Component, parts: readonly Part[]): void {
   for (const { name, licence, source, version, texts } of parts) {
     const part = new Models.Component(Library, name, {
       bomRef: `${whole.name}/${name}`,
       ...(version && { version }),
+      ...(whole.supplier && { supplier: whole.supplier }),
       licenses: licensed(licence),
       externalReferences: references(texts, source),
     });
@@ -48,81 +78,124 @@ function addParts(whole: Models.Component, parts: readonly Part[]): void {
   }
 }
 
-/** What package-lock.json pins as `dependency`. */
-function npmComponent(
-  type: Enums.ComponentType,
-  name: string,
-  dependency: string,
-  description: string,
-): Models.Component {
+/** What package-lock.json pins as `dependency`: version, licence, purl and SHA-512 of the package. */
+function pinned(dependency: string): { version: string; licence: string; purl: string; digest: string } {
   const { version = "", integrity = "", license = "" } = LOCKED[`node_modules/${dependency}`] ?? {};
-  const purl = `pkg:npm/${dependency.replace("@", "%40")}@${version}`;
+  const name = dependency.split("/").map(encoded).join("/");
   const digest = Buffer.from(integrity.replace(/^sha512-/, ""), "base64").toString("hex");
-  return new Models.Component(type, name, {
+  return { version, licence: license, purl: `pkg:npm/${name}@${encoded(version)}`, digest };
+}
+
+/** A package of npm's that is compiled in. */
+function npmComponent(name: string): Models.Component {
+  const { version, licence, purl, digest } = pinned(name);
+  return new Models.Component(Library, name, {
     bomRef: purl,
     version,
-    description,
+    description: "Compiled into /pause",
     purl,
-    hashes: new Models.HashDictionary([[Enums.HashAlgorithm["SHA-512"], digest]]),
-    licenses: licensed(license),
+    supplier: organisation(ownerOf(name)),
+    hashes: hashed("SHA-512", digest),
+    licenses: licensed(licence),
     externalReferences: references(textsOfPackage(name)),
   });
 }
 
+/** Bun, by the digest of its executable. Only if that is the pinned one it is the package that package-lock.json names. */
+function bunComponent({ bunPackage }: Platform, { sha256, isPinned }: Runtime): Models.Component {
+  const { version, licence, purl, digest } = pinned(bunPackage);
+  const externalReferences = references(textsOfPackage("bun"));
+  if (isPinned)
+    externalReferences.add(new Models.ExternalReference(purl, Distribution, { hashes: hashed("SHA-512", digest) }));
+  return new Models.Component(PlatformComponent, "bun", {
+    bomRef: isPinned ? purl : `bun@sha256:${sha256}`,
+    version,
+    description: `Bun, with JavaScriptCore and the other libraries that are linked into it${isPinned ? "" : `; not the executable of ${bunPackage}`}`,
+    ...(isPinned && { purl, supplier: organisation(ownerOf("bun")) }),
+    hashes: hashed("SHA-256", sha256),
+    licenses: licensed(licence),
+    externalReferences,
+  });
+}
+
 /** Debian's package. */
-function libcComponent({ architecture }: Platform): Models.Component {
-  const version = encodeURIComponent(LIBC6.version);
-  const purl = `pkg:deb/debian/${LIBC6.name}@${version}?arch=${architecture}&distro=debian-${LIBC6.release}&upstream=${LIBC6.source}`;
+function libcComponent({ architecture }: Platform, { version, sha256, maintainer }: DebianPackage): Models.Component {
+  const qualifiers = `arch=${architecture}&distro=debian-${LIBC6.release}&upstream=${LIBC6.source}`;
+  const purl = `pkg:deb/debian/${LIBC6.name}@${encoded(version)}?${qualifiers}`;
   return new Models.Component(Library, LIBC6.name, {
     bomRef: purl,
-    version: LIBC6.version,
+    version,
     description: "GNU C Library: the loader and the libraries that /pause needs",
     purl,
-    hashes: new Models.HashDictionary([[Enums.HashAlgorithm["SHA-256"], LIBC6.sha256[architecture]]]),
+    supplier: organisation(maintainer),
+    hashes: hashed("SHA-256", sha256),
     licenses: licensed(LIBC6.licence),
     externalReferences: references([`usr/share/doc/${LIBC6.name}/copyright`, ...textsOf(LIBC6.licence)]),
   });
 }
 
 /** The executable, of which the others are the parts. */
-function pauseComponent(executable: Uint8Array): Models.Component {
-  const digest = createHash("sha256").update(executable).digest("hex");
+function pauseComponent(executable: Uint8Array, { source }: Provenance): Models.Component {
   return new Models.Component(Application, pkg.name, {
     bomRef: "/pause",
     version: pkg.version,
     description: pkg.description,
-    hashes: new Models.HashDictionary([[Enums.HashAlgorithm["SHA-256"], digest]]),
+    supplier: organisation(AUTHORS),
+    hashes: hashed("SHA-256", createHash("sha256").update(executable).digest("hex")),
     licenses: licensed(pkg.license),
-    externalReferences: references(textsOf(pkg.license)),
+    externalReferences: references(textsOf(pkg.license), source),
+  });
+}
+
+/** What writes the document: `npm run image`, with CycloneDX's library. */
+function tools(): Models.Tools {
+  const library = "@cyclonedx/cyclonedx-library";
+  const { version, purl } = pinned(library);
+  const [group, name = ""] = library.split("/");
+  return new Models.Tools({
+    components: new Models.ComponentRepository([
+      new Models.Component(Application, "npm run image", {
+        group: pkg.name,
+        version: pkg.version,
+        supplier: organisation(AUTHORS),
+      }),
+      new Models.Component(Library, name, { ...(group && { group }), version, purl }),
+    ]),
   });
 }
 
 /**
- * The document for the image that `executable` is in. The same image has the same document: no serial number,
- * and the time is the image's.
+ * The document for the image that consists of `parts`. The same image has the same document: no serial number,
+ * and the time is the image's. It has what NTIA's minimum elements ask for: supplier, name, version, identifier and
+ * dependencies of each component, author and time of the document.
  *
  * @param manifest digest of the image's manifest
  */
-export function sbom(platform: Platform, executable: Uint8Array, manifest: string, origin: Provenance): Uint8Array {
+export function sbom({ platform, executable, runtime, libc }: Parts, manifest: string, origin: Provenance): Uint8Array {
   const image = new Models.Component(Container, pkg.name, {
     bomRef: manifest,
     version: pkg.version,
-    purl: `pkg:oci/${pkg.name}@${encodeURIComponent(manifest)}?arch=${platform.architecture}`,
+    supplier: organisation(AUTHORS),
+    licenses: licensed(imageLicence()),
+    purl: `pkg:oci/${pkg.name}@${encoded(manifest)}?arch=${platform.architecture}`,
   });
-  const pause = pauseComponent(executable);
-  const bun = "Bun, with JavaScriptCore and the other libraries that are linked into it";
-  const packages = [
-    npmComponent(PlatformComponent, "bun", platform.bunPackage, bun),
-    ...Object.keys(pkg.dependencies).map((name) => npmComponent(Library, name, name, "Compiled into /pause")),
-  ];
+  const pause = pauseComponent(executable, origin);
+  const packages = [bunComponent(platform, runtime), ...Object.keys(pkg.dependencies).map(npmComponent)];
   for (const component of packages) addParts(component, partsOf(component.name));
-  const parts = [...packages, libcComponent(platform)];
+  const components = [...packages, libcComponent(platform, libc)];
   image.dependencies.add(pause.bomRef);
-  for (const { bomRef } of parts) pause.dependencies.add(bomRef);
+  for (const { bomRef } of components) pause.dependencies.add(bomRef);
 
   const bom = new Models.Bom({
-    components: new Models.ComponentRepository([pause, ...parts]),
-    metadata: new Models.Metadata({ timestamp: new Date(origin.time * 1000), component: image }),
+    components: new Models.ComponentRepository([pause, ...components]),
+    metadata: new Models.Metadata({
+      timestamp: new Date(origin.time * 1000),
+      lifecycles: new Models.LifecycleRepository([Enums.LifecyclePhase.Build]),
+      tools: tools(),
+      authors: new Models.OrganizationalContactRepository([new Models.OrganizationalContact({ name: AUTHORS })]),
+      component: image,
+      supplier: organisation(AUTHORS),
+    }),
   });
   const serializer = new Serialize.JsonSerializer(new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6));
   return new TextEncoder().encode(`${serializer.serialize(bom, { sortLists: true, space: 2 })}\n`);

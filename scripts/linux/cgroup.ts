@@ -1,6 +1,8 @@
 /** Cgroups to weigh processes in, to stop them and to take their memory away: cgroups(7), version 1 or 2. */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { endDescendants, onInterrupt } from "./interrupt.ts";
+import { until } from "./proc.ts";
 
 /** A cgroup of our own. */
 export interface Cgroup {
@@ -26,20 +28,56 @@ export interface Memory extends Cgroup {
   charged(): number;
   /** Takes back whatever can be taken back, down to the last page that is not needed to live. */
   squeeze(): void;
-  /** Allows so many bytes in all; whoever asks for more than that is killed. */
+  /** Allows so many bytes in all; a process that asks for more is killed. */
   limit(bytes: number): void;
   /** Allows any amount again. */
   release(): void;
 }
 
-const NAME = `pause-${process.pid}`;
+/** One whose processor time can be limited. */
+export interface Processor extends Cgroup {
+  /** Allows `microseconds` (1,000 or more) of every second. */
+  quota(microseconds: number): void;
+  /** How often somebody had to wait for the next second. */
+  throttled(): number;
+}
+
+const NAME = `pause-ts-${process.pid}`;
 const ROOT = "/sys/fs/cgroup";
+
+/** Whether the cgroup at `folder` can be and is removed now: while something runs in it, it cannot. */
+function isRemoved(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Removes what processes that have ended have left in the cgroup at `root`. */
+function removeLeft(root: string): void {
+  for (const name of readdirSync(root)) {
+    const [, pid] = /^pause-ts-(\d+)$/.exec(name) ?? [];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    const folder = join(root, name);
+    // What was frozen in it has been killed and ends as soon as it may go on.
+    for (const [file, thawed] of [
+      ["freezer.state", "THAWED"],
+      ["cgroup.freeze", "0"],
+    ] as const) {
+      if (existsSync(join(folder, file))) writeFileSync(join(folder, file), thawed);
+    }
+    for (let tries = 0; tries < 100 && !isRemoved(folder); tries++) Bun.sleepSync(10);
+  }
+}
 
 /** Makes a cgroup under the first of `roots` that gives it the file `control`. Undefined where none does, as for users other than root. */
 function make(roots: readonly string[], control: string): string | undefined {
   for (const root of roots) {
     if (!existsSync(join(root, "cgroup.procs"))) continue;
     const folder = join(root, NAME);
+    removeLeft(root);
     try {
       mkdirSync(folder);
     } catch {
@@ -51,15 +89,28 @@ function make(roots: readonly string[], control: string): string | undefined {
   return undefined;
 }
 
-const base = (folder: string): Cgroup => ({ procs: join(folder, "cgroup.procs"), remove: () => rmdirSync(folder) });
+/** What all kinds have: that at `folder` is removed when a signal ends this process. */
+function base(folder: string): Cgroup {
+  const forget = onInterrupt(async () => {
+    await endDescendants();
+    await until("the cgroup to be empty", () => isRemoved(folder));
+  });
+  return {
+    procs: join(folder, "cgroup.procs"),
+    remove() {
+      rmdirSync(folder);
+      forget();
+    },
+  };
+}
 
 /** A freezer, or undefined where none can be made. */
 export function freezer(): Freezer | undefined {
-  const old = make([join(ROOT, "freezer")], "freezer.state");
-  const folder = old ?? make([ROOT, join(ROOT, "unified")], "cgroup.freeze");
+  const v1 = make([join(ROOT, "freezer")], "freezer.state");
+  const folder = v1 ?? make([ROOT, join(ROOT, "unified")], "cgroup.freeze");
   if (!folder) return undefined;
-  const [file, frozen, thawed] = old ? ["freezer.state", "FROZEN", "THAWED"] : ["cgroup.freeze", "1", "0"];
-  const [state, sign] = old ? ["freezer.state", "FROZEN"] : ["cgroup.events", "frozen 1"];
+  const [file, frozen, thawed] = v1 ? ["freezer.state", "FROZEN", "THAWED"] : ["cgroup.freeze", "1", "0"];
+  const [state, sign] = v1 ? ["freezer.state", "FROZEN"] : ["cgroup.events", "frozen 1"];
   return {
     ...base(folder),
     async freeze() {
@@ -79,22 +130,22 @@ function stat(folder: string, ...names: readonly string[]): number {
 
 /** A memory cgroup, or undefined where none can be made. */
 export function memory(): Memory | undefined {
-  const old = make([join(ROOT, "memory")], "memory.limit_in_bytes");
-  const folder = old ?? make([ROOT], "memory.max");
+  const v1 = make([join(ROOT, "memory")], "memory.limit_in_bytes");
+  const folder = v1 ?? make([ROOT], "memory.max");
   if (!folder) return undefined;
   const write = (file: string, value: string) => writeFileSync(join(folder, file), value);
   const read = (file: string) => Number(readFileSync(join(folder, file), "utf8"));
-  const usage = () => read(old ? "memory.usage_in_bytes" : "memory.current");
-  const [limit, none] = old ? ["memory.limit_in_bytes", "-1"] : ["memory.max", "max"];
+  const usage = () => read(v1 ? "memory.usage_in_bytes" : "memory.current");
+  const [limit, none] = v1 ? ["memory.limit_in_bytes", "-1"] : ["memory.max", "max"];
   return {
     ...base(folder),
     usage,
     charged: () =>
-      (old
+      (v1
         ? stat(folder, "rss", "cache") + read("memory.kmem.usage_in_bytes")
         : stat(folder, "anon", "file", "kernel")) / 1024,
     squeeze() {
-      if (!old) {
+      if (!v1) {
         // The kernel takes back all it can from a group above its high mark and kills nobody.
         write("memory.high", "0");
         write("memory.high", "max");
@@ -111,5 +162,22 @@ export function memory(): Memory | undefined {
     },
     limit: (bytes) => write(limit, String(bytes)),
     release: () => write(limit, none),
+  };
+}
+
+/** A cgroup that limits processor time, or undefined where none can be made. */
+export function processor(): Processor | undefined {
+  const old = make([join(ROOT, "cpu")], "cpu.cfs_quota_us");
+  const folder = old ?? make([ROOT], "cpu.max");
+  if (!folder) return undefined;
+  const write = (file: string, value: string) => writeFileSync(join(folder, file), value);
+  return {
+    ...base(folder),
+    quota(microseconds) {
+      if (!old) return write("cpu.max", `${microseconds} 1000000`);
+      write("cpu.cfs_period_us", "1000000");
+      write("cpu.cfs_quota_us", String(microseconds));
+    },
+    throttled: () => Number(readFileSync(join(folder, "cpu.stat"), "utf8").match(/^nr_throttled (\d+)$/m)?.[1]),
   };
 }

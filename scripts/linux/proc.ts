@@ -1,11 +1,16 @@
 /** Observes processes through /proc: proc(5). */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** The handled signals INT, TERM and CHLD as the SigCgt and SigBlk masks show them: bits 1, 14 and 16. */
-export const HANDLED_MASK = 0x14002n;
+/** The signals that a pause handles, INT, TERM and CHLD, as the kernel writes a mask of them (`SigCgt`): bits 1, 14 and 16. */
+export const THREE_HANDLERS = "0000000000014002";
+/** The mask of no signal. */
+export const NO_SIGNALS = "0000000000000000";
 
-/** `/proc/PID/status` by field name, values as the kernel writes them; undefined when there is no such process. */
-export function status(pid: number): Readonly<Record<string, string>> | undefined {
+/** Fields of `/proc/PID/status` by name, values as the kernel writes them. */
+export type Status = Readonly<Record<string, string>>;
+
+/** The status of process `pid`; undefined when there is no such process. */
+export function status(pid: number): Status | undefined {
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/status`, "utf8");
@@ -20,22 +25,37 @@ export function status(pid: number): Readonly<Record<string, string>> | undefine
   );
 }
 
-/** A signal mask of `/proc/PID/status` (`SigCgt`, `SigBlk`, …) as a number; 0 when the process is gone. */
-export function mask(pid: number, field: string): bigint {
-  return BigInt(`0x${status(pid)?.[field] || "0"}`);
+/** The mask of signals in the field `name` (`SigCgt`, `SigBlk`, …) as a number: signal `n` is bit `n - 1`. 0 if the process is gone. */
+export function mask(now: Status | undefined, name: string): bigint {
+  return BigInt(`0x${now?.[name] || "0"}`);
+}
+
+/** Whether a pause of which `now` is the status catches INT, TERM and CHLD and sleeps. */
+export function sleepsWithHandlers(now: Status | undefined): boolean {
+  const handled = BigInt(`0x${THREE_HANDLERS}`);
+  return (mask(now, "SigCgt") & handled) === handled && now?.["State"]?.startsWith("S") === true;
 }
 
 /**
- * Whether a pause is ready: it has caught INT, TERM and CHLD, blocks none of them and sleeps. For ours that is
- * only so inside sigsuspend(2), which is where the mask is lifted.
+ * Whether a pause of which `now` is the status is ready: it sleeps with its handlers and blocks none of their signals.
+ * For ours that is only so inside sigsuspend(2), which is where the mask is lifted.
  */
+export function showsReady(now: Status | undefined): boolean {
+  return sleepsWithHandlers(now) && (mask(now, "SigBlk") & BigInt(`0x${THREE_HANDLERS}`)) === 0n;
+}
+
+/** Whether the pause `pid` is ready. */
 export function isReady(pid: number): boolean {
-  const now = status(pid);
-  return (
-    now !== undefined &&
-    (BigInt(`0x${now["SigCgt"]}`) & HANDLED_MASK) === HANDLED_MASK &&
-    (BigInt(`0x${now["SigBlk"]}`) & HANDLED_MASK) === 0n &&
-    now["State"]?.startsWith("S") === true
+  return showsReady(status(pid));
+}
+
+/** Context switches of all threads of process `pid` so far, wanted and unwanted. Throws if it has ended. */
+export function contextSwitches(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`).map((thread) => status(Number(thread)));
+  return threads.reduce(
+    (sum, now) =>
+      sum + Number(now?.["voluntary_ctxt_switches"] ?? 0) + Number(now?.["nonvoluntary_ctxt_switches"] ?? 0),
+    0,
   );
 }
 

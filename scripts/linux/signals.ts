@@ -1,4 +1,4 @@
-/** The signals of Linux: those that are called by name, and the lists of all that can be sent. Numbers are those of signal(7). */
+/** The signals of Linux: those that are called by name, sets of them, and the lists of all that can be sent. Numbers are those of signal(7). */
 import { constants } from "node:os";
 
 const { signals } = constants;
@@ -7,7 +7,7 @@ const { signals } = constants;
 export const SIGINT: number = signals.SIGINT;
 /** Ends what it is sent to. Nothing can be done about it. */
 export const SIGKILL: number = signals.SIGKILL;
-/** Comes of a write that nobody reads. Bun ignores it in its own process. */
+/** Sent for a write to a pipe without a reader. */
 export const SIGPIPE: number = signals.SIGPIPE;
 /** Ends a pause: a handler of its own. */
 export const SIGTERM: number = signals.SIGTERM;
@@ -17,8 +17,24 @@ export const SIGCHLD: number = signals.SIGCHLD;
 export const SIGCONT: number = signals.SIGCONT;
 /** Stops what it is sent to. Nothing can be done about it. */
 export const SIGSTOP: number = signals.SIGSTOP;
-/** Comes of a file that becomes too large. Bun ignores it in its own process. */
+/** Sent for a file that would become too large. */
 export const SIGXFSZ: number = signals.SIGXFSZ;
+
+/** What Bun ignores in its own process, and a program that is started must not. */
+export const IGNORED_BY_BUN: readonly number[] = [SIGPIPE, SIGXFSZ];
+
+/**
+ * Makes a `sigset_t` that holds `signals` (1 to 64) and no other: sigemptyset(3), sigaddset(3). It is 128 bytes; signal
+ * `n` is bit `n - 1`, counted from the lowest bit of the first word.
+ */
+export function signalSet(...signals: readonly number[]): Uint32Array {
+  const set = new Uint32Array(32);
+  for (const signal of signals) {
+    const bit = signal - 1;
+    set[bit >> 5] = (set[bit >> 5] ?? 0) | (1 << (bit & 31));
+  }
+  return set;
+}
 
 /** The highest number: `_NSIG` of asm/signal.h, less one. */
 const LAST = 64;
@@ -37,5 +53,5 @@ export const SETTABLE: readonly number[] = allBut(SIGKILL, SIGSTOP);
 /** What must not end a pause that is PID 1 if a process of its own PID namespace sends it: all but INT and TERM. */
 export const HARMLESS_INSIDE: readonly number[] = allBut(SIGINT, SIGTERM);
 
-/** What must not end or stop a pause that is PID 1 whoever sends it. From outside KILL and STOP do what they say. */
+/** What must not end or stop a pause that is PID 1, wherever it is sent from. From outside KILL and STOP have their usual effect. */
 export const HARMLESS: readonly number[] = allBut(SIGINT, SIGTERM, SIGKILL, SIGSTOP);

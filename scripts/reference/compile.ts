@@ -1,9 +1,11 @@
 /** Compiles what lies beside it: the C reference, which is the tests' oracle and the bench's yardstick, and its company. */
-import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join, parse } from "node:path";
 import { version } from "../../package.json";
 import { isOlder } from "../build/compile.ts";
-import { ROOT } from "../command/project.ts";
+import { makeFolder } from "../command/folder.ts";
+import { DIST, ROOT } from "../command/project.ts";
 
 const SOURCES = join(ROOT, "scripts", "reference");
 
@@ -14,11 +16,32 @@ const DEFINE = `-DVERSION="${VERSION}"`;
 /** Why the tests that need the reference are skipped here. */
 export const NO_REFERENCE = "no C compiler (cc) to build the reference with";
 
+let elsewhere: string | undefined;
+
+/** Where programs are put: dist/, or for this process's time a folder of its own where the project cannot be written. */
+function output(): string {
+  try {
+    accessSync(existsSync(DIST) ? DIST : ROOT, constants.W_OK);
+    return DIST;
+  } catch {
+    if (elsewhere === undefined) {
+      const { path, remove } = makeFolder(tmpdir());
+      chmodSync(path, 0o755); // Another user may run what is in it.
+      process.once("exit", remove);
+      elsewhere = path;
+    }
+    return elsewhere;
+  }
+}
+
 /** Runs `command`, to which paths for its output and of `source` are appended, unless that is done already, and returns the path of what it made. Throws with what it said if it fails. */
 function compiled(variant: string, source: string, command: readonly string[]): string {
   // The name shows in /proc/PID/comm: that of ours for a pause, so each is in a folder of its own.
-  const path = join(ROOT, "dist", variant, parse(source).name);
-  if (!isOlder(path, [join(SOURCES, source), join(ROOT, "package.json"), import.meta.path])) return path;
+  const made = [DIST, output()].map((folder) => join(folder, variant, parse(source).name));
+  const inputs = [join(SOURCES, source), join(ROOT, "package.json"), import.meta.path];
+  const fresh = made.find((path) => !isOlder(path, inputs));
+  if (fresh) return fresh;
+  const path = made.at(-1) ?? "";
   mkdirSync(dirname(path), { recursive: true });
   const unfinished = `${path}.${process.pid}`;
   try {

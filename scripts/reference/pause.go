@@ -1,4 +1,4 @@
-// The yardstick in Go: what a few lines of it weigh. Built by scripts/reference.ts where there is a Go compiler.
+// The yardstick in Go: what a few lines of it weigh. Built by scripts/reference/compile.ts where there is a Go compiler.
 package main
 
 import (

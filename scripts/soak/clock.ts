@@ -1,5 +1,6 @@
 /** The machine's wall clock, moved: adjtimex(2). */
 import { dlopen } from "bun:ffi";
+import { undoing } from "../linux/interrupt.ts";
 
 /** Adds to the time instead of setting it, so that moving to and fro loses nothing: linux/timex.h. */
 const ADJ_SETOFFSET = 0x100;
@@ -17,19 +18,8 @@ export function moveClock(seconds: number): boolean {
   return libc.adjtimex(change) >= 0;
 }
 
-/** Does `task` with the clock moved by `seconds`, and moves it back, also where that is interrupted. */
-export async function withClockMoved<T>(seconds: number, task: () => Promise<T>): Promise<T> {
-  const interrupted = () => {
-    moveClock(-seconds);
-    process.exit(1);
-  };
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) process.once(signal, interrupted);
+/** Does `task` with the clock moved by `seconds`, and moves it back, also when a signal ends this process. */
+export function withClockMoved<T>(seconds: number, task: () => Promise<T>): Promise<T> {
   moveClock(seconds);
-  try {
-    return await task();
-  } finally {
-    moveClock(-seconds);
-    for (const signal of signals) process.off(signal, interrupted);
-  }
+  return undoing(() => moveClock(-seconds), task);
 }

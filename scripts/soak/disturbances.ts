@@ -38,7 +38,16 @@ async function storm(pod: Pod, draw: Draw, most: number): Promise<number> {
   return count;
 }
 
-const notRoot = process.getuid?.() === 0 ? undefined : "needs root";
+/** Has a storm rage while the pod is held, and lets it go on with `resume` at most 300 ms later. */
+async function stormWhileHeld(pod: Pod, draw: Draw, resume: () => void): Promise<number> {
+  const storming = storm(pod, draw, 500);
+  await Bun.sleep(draw(300));
+  resume();
+  return storming;
+}
+
+/** Why what takes root is missing here, or undefined if it is not. */
+const NEEDS_ROOT = process.getuid?.() === 0 ? undefined : "needs root";
 
 /** Everything that can happen. */
 export const DISTURBANCES: readonly Disturbance[] = [
@@ -84,10 +93,7 @@ export const DISTURBANCES: readonly Disturbance[] = [
     weight: 2,
     async disturb(pod, draw) {
       process.kill(pod.pid, SIGSTOP);
-      const storming = storm(pod, draw, 500);
-      await Bun.sleep(draw(300));
-      process.kill(pod.pid, SIGCONT);
-      return storming;
+      return stormWhileHeld(pod, draw, () => process.kill(pod.pid, SIGCONT));
     },
   },
   {
@@ -96,10 +102,7 @@ export const DISTURBANCES: readonly Disturbance[] = [
     missing: (pod) => (pod.freezer ? undefined : "no freezer cgroup can be made"),
     async disturb(pod, draw) {
       await pod.freezer?.freeze();
-      const storming = storm(pod, draw, 500);
-      await Bun.sleep(draw(300));
-      pod.freezer?.thaw();
-      return storming;
+      return stormWhileHeld(pod, draw, () => pod.freezer?.thaw());
     },
   },
   {
@@ -140,7 +143,7 @@ export const DISTURBANCES: readonly Disturbance[] = [
   {
     name: "page cache dropped",
     weight: 1,
-    missing: () => notRoot,
+    missing: () => NEEDS_ROOT,
     async disturb() {
       await Bun.write("/proc/sys/vm/drop_caches", "3");
       return 0;

@@ -1,9 +1,10 @@
 /** The PID 1 that a soak disturbs, in a PID namespace and on a disk of its own. */
-import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { makeFolder } from "../command/folder.ts";
 import { InputError } from "../command/report.ts";
 import { type Freezer, freezer, type Memory, memory } from "../linux/cgroup.ts";
+import { onceOnly, onInterrupt } from "../linux/interrupt.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "../linux/namespace.ts";
 import { childrenOf, isReady, status, until } from "../linux/proc.ts";
 import { compileStorm } from "../reference/compile.ts";
@@ -27,7 +28,7 @@ export interface Pod {
   /** Sends it SIGTERM and tells how it ended and what it wrote to standard error. */
   end(): Promise<{ exit: number | null; stderr: string }>;
   /** Kills what is left and removes every trace. */
-  dispose(): Promise<void>;
+  dispose(): Promise<unknown>;
 }
 
 /** How far ahead the clocks in the pod are, in seconds: a machine that has been up for ten years. */
@@ -53,10 +54,10 @@ export async function startPod(program: string, tracer: readonly string[], clock
   const namespace = pidNamespace();
   if (!namespace) throw new InputError(NO_PID_NAMESPACE);
   const storm = compileStorm();
-  const [cold, scarce] = [freezer(), memory()];
-  const disk = mkdtempSync(join(tmpdir(), "pause-soak-"));
-  const start = [...namespace.command, ...clocksAhead(namespace.command), "sh", "-c", START, disk, program];
-  const child = Bun.spawn([...tracer, "sh", "-c", ENTER, scarce?.procs ?? "", ...start], {
+  const cgroups = { freezer: freezer(), memory: memory() };
+  const disk = makeFolder(tmpdir());
+  const start = [...namespace.command, ...clocksAhead(namespace.command), "sh", "-c", START, disk.path, program];
+  const child = Bun.spawn([...tracer, "sh", "-c", ENTER, cgroups.memory?.procs ?? "", ...start], {
     stdin: "ignore",
     stdout: "ignore",
     stderr: "pipe",
@@ -65,19 +66,21 @@ export async function startPod(program: string, tracer: readonly string[], clock
   /** PID 1, or a process on the way to becoming it: the parent's only child, and the tracer's only grandchild. */
   const first = () => childrenOf((tracer.length > 0 && childrenOf(child.pid)[0]?.pid) || child.pid)[0]?.pid;
 
-  const dispose = async () => {
-    cold?.thaw();
+  const dispose = onceOnly(async () => {
+    cgroups.freezer?.thaw();
     // A tracer that is killed lets go of what it traces.
     const left = first();
-    if (left !== undefined) process.kill(left, "SIGKILL");
+    if (left !== undefined) attempt(() => process.kill(left, "SIGKILL"));
     child.kill("SIGKILL");
     await child.exited;
-    for (const cgroup of [cold, scarce]) {
+    for (const cgroup of Object.values(cgroups)) {
       // The kernel takes a moment to let go of processes that have ended.
       if (cgroup) await until("the cgroup to be empty", () => attempt(() => cgroup.remove()));
     }
-    rmdirSync(disk);
-  };
+    disk.remove();
+    forget();
+  });
+  const forget = onInterrupt(dispose);
   try {
     const ended = () => child.exitCode !== null || child.signalCode !== null;
     const pid = await until(`${program} to be ready`, () => {
@@ -86,7 +89,7 @@ export async function startPod(program: string, tracer: readonly string[], clock
       return it !== undefined && status(it)?.["Name"] === "pause" && isReady(it) && it;
     });
     if (pid < 0) throw new InputError(`${program} ended with ${child.exitCode}: ${(await stderr).trim()}`);
-    if (cold) writeFileSync(cold.procs, String(pid));
+    if (cgroups.freezer) writeFileSync(cgroups.freezer.procs, String(pid));
 
     const inside: Pod["inside"] = async (script, ...args) => {
       const { exitCode, stderr } = await run([...namespace.enter(pid), "sh", "-c", script, "sh", ...args]);
@@ -96,15 +99,14 @@ export async function startPod(program: string, tracer: readonly string[], clock
       pid,
       traced: tracer.length > 0,
       clock,
-      freezer: cold,
-      memory: scarce,
+      ...cgroups,
       inside,
       dispose,
       storm: (count, burst) =>
         storm
           ? inside('"$1" "$2" "$3" >/dev/null', storm, `${count}`, `${burst}`)
           : inside('i=0; while [ $i -lt "$1" ]; do (true &); i=$((i+1)); done', `${count}`),
-      loseDisk: () => inside('umount -l "$1"', disk),
+      loseDisk: () => inside('umount -l "$1"', disk.path),
       async end() {
         process.kill(pid, "SIGTERM");
         await until("the end", ended);

@@ -1,9 +1,9 @@
 /** One soak: disturbs a PID 1 for some time and looks at what is left of it. */
-import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withFolder } from "../command/folder.ts";
 import { InputError, messageOf, progress } from "../command/report.ts";
-import { childrenOf, isReady, status, until } from "../linux/proc.ts";
+import { childrenOf, contextSwitches, isReady, status, until } from "../linux/proc.ts";
 import { DISTURBANCES, planned } from "./disturbances.ts";
 import { type Pod, startPod } from "./pod.ts";
 import { type Calls, callsAfterLock, tracing } from "./trace.ts";
@@ -60,21 +60,15 @@ async function unharmed(pod: Pod): Promise<void> {
   if (threads !== "1") throw new Error(`${threads} threads`);
 }
 
-/** How often it has been given a processor, and has had one taken away. */
-function switches(pod: Pod): string {
-  const now = status(pod.pid);
-  return `${now?.["voluntary_ctxt_switches"]} and ${now?.["nonvoluntary_ctxt_switches"]}`;
-}
-
 /** Leaves it alone for `seconds`. Throws if it was woken. */
 async function leaveAlone(pod: Pod, seconds: number): Promise<void> {
-  const before = switches(pod);
+  const before = contextSwitches(pod.pid);
   for (let left = seconds; left > 0; left -= 1) {
     progress(`at rest, ${left.toFixed(0)} s are left`);
     await Bun.sleep(Math.min(left, 1) * 1000);
   }
-  const after = switches(pod);
-  if (after !== before) throw new Error(`it was woken: ${before} context switches before, ${after} after`);
+  const more = contextSwitches(pod.pid) - before;
+  if (more > 0) throw new Error(`it was woken: ${more} context switches`);
 }
 
 /**
@@ -83,14 +77,13 @@ async function leaveAlone(pod: Pod, seconds: number): Promise<void> {
  */
 export async function soak(wanted: Soak): Promise<Summary> {
   if (!wanted.trace) return disturbed(wanted, undefined);
-  const folder = mkdtempSync(join(tmpdir(), "pause-trace-"));
-  return disturbed(wanted, join(folder, "calls")).finally(() => rmSync(folder, { recursive: true }));
+  return withFolder(tmpdir(), (folder) => disturbed(wanted, join(folder, "calls")));
 }
 
 /** Soaks a program, and if there is a `log` has every call written to it. */
 async function disturbed({ program, seed, seconds, orphans: wanted, rest, clock }: Soak, log: string | undefined) {
   const pod = await startPod(program, log === undefined ? [] : tracing(log), clock);
-  let [step, at] = [0, "the start"];
+  let [step, doing] = [0, "the start"];
   try {
     const before = rssAnon(pod);
     const possible = DISTURBANCES.filter((it) => !it.missing?.(pod));
@@ -103,22 +96,22 @@ async function disturbed({ program, seed, seconds, orphans: wanted, rest, clock 
     while (elapsed() < seconds || orphans < wanted) {
       // Time is up: only orphans are still wanted.
       const [disturbance, draw] = planned(seed, ++step, elapsed() < seconds ? possible : possible.slice(0, 1));
-      at = disturbance.name;
-      progress(`${elapsed().toFixed(0)} of ${seconds} s, ${orphans} of ${wanted} orphans, ${at}`);
+      doing = disturbance.name;
+      progress(`${elapsed().toFixed(0)} of ${seconds} s, ${orphans} of ${wanted} orphans, ${doing}`);
       orphans += await inTime(disturbance.disturb(pod, draw));
-      counts.set(at, Number(counts.get(at)) + 1);
+      counts.set(doing, Number(counts.get(doing)) + 1);
       await unharmed(pod);
       if (!halfway && elapsed() > seconds / 2) {
-        at = "disk lost";
+        doing = "disk lost";
         await pod.loseDisk();
         halfway = true;
-        at = "at rest";
+        doing = "at rest";
         const before = performance.now();
         await leaveAlone(pod, rest);
         start += performance.now() - before;
       }
     }
-    at = "the end";
+    doing = "the end";
     const after = rssAnon(pod);
     if (after - before > GROWTH) throw new Error(`RssAnon has grown from ${before} to ${after} kB`);
     const { exit, stderr } = await pod.end();
@@ -133,7 +126,7 @@ async function disturbed({ program, seed, seconds, orphans: wanted, rest, clock 
       calls: log === undefined ? undefined : await callsAfterLock(log, pod.pid),
     };
   } catch (error) {
-    throw new InputError(`seed ${seed}, step ${step}, ${at}: ${messageOf(error)}`);
+    throw new InputError(`seed ${seed}, step ${step}, ${doing}: ${messageOf(error)}`);
   } finally {
     progress("");
     await pod.dispose();

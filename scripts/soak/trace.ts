@@ -2,6 +2,7 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { InputError } from "../command/report.ts";
+import { WITH_US } from "../linux/namespace.ts";
 
 /** The calls that src/lock.ts leaves, as strace calls them. */
 export const ALLOWED: ReadonlySet<string> = new Set([
@@ -21,7 +22,7 @@ export type Calls = ReadonlyMap<string, number>;
 export function tracing(log: string): string[] {
   const strace = Bun.which("strace");
   if (!strace) throw new InputError("strace is not installed");
-  return [strace, "-f", "-qq", "-o", log];
+  return [...WITH_US, strace, "-f", "-qq", "-o", log];
 }
 
 /**

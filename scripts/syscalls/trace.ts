@@ -3,7 +3,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hostPlatform, type Platform } from "../build/platforms.ts";
 import { InputError } from "../command/report.ts";
-import { childrenOf, HANDLED_MASK, isReady, mask, until } from "../linux/proc.ts";
+import { childrenOf, isReady, sleepsWithHandlers, status, until } from "../linux/proc.ts";
 
 /** What traces on this machine. */
 export type Tracer = "strace" | "qemu";
@@ -93,7 +93,7 @@ export async function trace(tracer: Tracer, platform: Platform, root: string, fo
   async function end(child: Bun.Subprocess, log: string, orphan: boolean): Promise<void> {
     const pid = await until("pause to be ready", () => {
       if (child.exitCode !== null) return -1;
-      if (tracer === "qemu") return (mask(child.pid, "SigCgt") & HANDLED_MASK) === HANDLED_MASK && child.pid;
+      if (tracer === "qemu") return sleepsWithHandlers(status(child.pid)) && child.pid;
       return descendants(child.pid).find(isReady);
     });
     if (pid > 0 && orphan) {

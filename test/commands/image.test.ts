@@ -1,13 +1,21 @@
 /** What `npm run image` refuses, in one line and before it asks, compiles or fetches anything; and image names. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pkg from "../../package.json";
 import { Elf } from "../../scripts/build/elf.ts";
-import { hostPlatform } from "../../scripts/build/platforms.ts";
+import { hostPlatform, PLATFORMS } from "../../scripts/build/platforms.ts";
+import { ROOT } from "../../scripts/command/project.ts";
+import { InputError } from "../../scripts/command/report.ts";
+import { downloadByApt, hasApt } from "../../scripts/image/apt.ts";
 import { LIBC6 } from "../../scripts/image/debian.ts";
+import { mirrorAt } from "../../scripts/image/libc.ts";
 import { parseReference } from "../../scripts/image/name.ts";
-import { freshProject, image, type Outcome, POOL } from "../support/project.ts";
+import { labels } from "../../scripts/image/provenance.ts";
+import { evaluate, freshProject, image, type Outcome, POOL, runScript } from "../support/project.ts";
+import { NEEDS_LOOPBACK, testIf } from "../support/skip.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -40,12 +48,24 @@ describe("bad input is one line, and nothing is written", () => {
     [
       "an unknown platform",
       ["--platform", "linux/riscv64"],
-      /unknown platform "linux-riscv64": it is one of linux-amd64/,
+      /unknown platform "linux\/riscv64": it is one of linux\/amd64/,
     ],
     ["an unknown compression", ["--compression", "xz"], /unknown compression "xz": it is one of gzip, zstd/],
     ["an option that does not exist", ["--platfrom", "linux/amd64"], /unknown option --platfrom/],
     ["an operand", ["linux/amd64"], /unexpected "linux\/amd64"/],
     ["a tag that is no image name", ["--tag", "Pause:1"], /"Pause:1" is not an image name/],
+    [
+      "a mirror that is none",
+      ["--debian-mirror", "deb.example/debian"],
+      /"deb.example\/debian" is not the http, https/,
+    ],
+    ["a package that is not there", ["--libc6", "/nonexistent.deb"], /^error: --libc6 \/nonexistent.deb: /],
+    [
+      "a package that is none",
+      ["--libc6", join(ROOT, "LICENSE")],
+      /^error: --libc6 .*LICENSE: it is not a Debian package/,
+    ],
+    ["a source that is none", ["--source", "here"], /^error: --source "here" is not a URL/],
     ["two platforms in one folder", ["--rootfs", "x", "--platform", "linux/amd64,linux/arm64"], /takes one --platform/],
   ];
   for (const [name, args, what] of cases) {
@@ -75,34 +95,147 @@ describe("bad input is one line, and nothing is written", () => {
   });
 });
 
+test("the Containerfile's labels are those of the archive", async () => {
+  const text = await Bun.file(join(ROOT, "Containerfile")).text();
+  const said = Object.fromEntries([...text.matchAll(/(org[.\w]+)="([^"$]*)"/g)].map(([, key, value]) => [key, value]));
+  const { "org.opencontainers.image.created": _, ...fixed } = labels({ time: 0 });
+  expect(said).toEqual(fixed);
+  expect(fixed["org.opencontainers.image.version"]).toBe(pkg.version);
+});
+
+describe("the label that says where the sources are", () => {
+  const needsGit = Bun.which("git") ? undefined : "git is not installed";
+  for (const [remote, address] of [
+    ["https://user:secret@git.example:8443/pause-ts.git?token=secret", "https://git.example:8443/pause-ts.git"],
+    ["git@git.example:pause-ts.git", undefined],
+    ["/srv/git/pause-ts.git", undefined],
+  ] as const) {
+    testIf(needsGit, `is ${address ?? "missing"} if git's origin is ${remote}`, async () => {
+      const { root } = await freshProject(folder);
+      Bun.spawnSync(["git", "init", "--quiet", root]);
+      Bun.spawnSync(["git", "-C", root, "config", "remote.origin.url", remote]);
+      const code = `import { provenance } from "./scripts/image/provenance.ts";
+        console.log(JSON.stringify(await provenance("abc")));`;
+      const { stdout, stderr } = await evaluate(code, root, { SOURCE_DATE_EPOCH: "1" });
+      expect({ stderr, ...JSON.parse(stdout) }).toEqual({
+        stderr: "",
+        time: 1,
+        revision: "abc",
+        ...(address && { source: address }),
+      });
+    });
+  }
+});
+
 describe("a Debian mirror", () => {
   const { architecture, name: platform } = hostPlatform();
   const name = `libc6_${LIBC6.version}_${architecture}.deb`;
   const args = (output: string, mirror: string) => [
-    ...["--output", join(output, "a.tar"), "--platform", platform, "--debian-mirror", `file://${mirror}`],
+    ...["--output", join(output, "a.tar"), "--platform", platform, "--debian-mirror", mirror],
   ];
 
-  test("without the pinned version is named", async () => {
+  test("without the pinned version is named, and that it has no signed index of the release either", async () => {
     const { root, where, mirror } = await freshProject(folder);
-    const outcome = await image(args(where, mirror), { SOURCE_DATE_EPOCH: "1" }, root);
-    await expectRefusal(outcome, new RegExp(`cannot fetch libc6 .*${mirror}/${POOL}`), where, []);
+    const outcome = await image(args(where, `file://${mirror}`), { SOURCE_DATE_EPOCH: "1" }, root);
+    const reason = hasApt()
+      ? "(no mirror has an index of Debian's trixie|.*debian-archive-keyring.*)"
+      : "there is no apt here.*";
+    const what = `cannot fetch libc6 .*${mirror}/${POOL}.*; nor any newer one: ${reason}; name another mirror .* --libc6 FILE`;
+    await expectRefusal(outcome, new RegExp(what), where, []);
+    expect(await readdir(join(root, "node_modules", ".cache", "pause-ts"))).toEqual([]);
   });
 
   test("with another file under that name is refused", async () => {
     const { root, where, mirror } = await freshProject(folder);
     await Bun.write(join(mirror, POOL, name), "not the package");
-    const outcome = await image(args(where, mirror), { SOURCE_DATE_EPOCH: "1" }, root);
-    await expectRefusal(outcome, /libc6 for a(md|rm)64: SHA-256 is \w{64}, the project pins \w{64}/, where, []);
+    const outcome = await image(args(where, `file://${mirror}`), { SOURCE_DATE_EPOCH: "1" }, root);
+    await expectRefusal(outcome, new RegExp(`${mirror}/.*: SHA-256 is \\w{64}, the project pins \\w{64}`), where, []);
     expect(await readdir(join(root, "node_modules", ".cache", "pause-ts"))).toEqual([]);
   });
 
   test("is not asked if it is not known from when the image is", async () => {
     const { root, where, mirror } = await freshProject(folder);
     await expectRefusal(
-      await image(args(where, mirror), { SOURCE_DATE_EPOCH: "" }, root),
+      await image(args(where, `file://${mirror}`), { SOURCE_DATE_EPOCH: "" }, root),
       /set SOURCE_DATE_EPOCH/,
       where,
       [],
     );
+  });
+
+  test("may have a slash at the end, or more", () => {
+    expect(mirrorAt("https://deb.example/debian//")).toBe("https://deb.example/debian");
+  });
+
+  /** A mirror that answers as `fetch` does, until it is disposed of; without `fetch` it takes connections and says nothing. */
+  function serve(fetch?: () => Response): { url: string } & Disposable {
+    const server = fetch
+      ? Bun.serve({ hostname: "127.0.0.1", port: 0, idleTimeout: 0, fetch })
+      : Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
+    return { url: `http://127.0.0.1:${server.port}/debian`, [Symbol.dispose]: () => void server.stop(true) };
+  }
+
+  /** Asks `mirror` for libc6 in a project that has nothing yet. Of `patience` there is half a second, or the usual. */
+  async function ask(mirror: string, patience: string): Promise<Outcome> {
+    const { root } = await freshProject(folder);
+    const code = `import { libc6 } from "./scripts/image/libc.ts";
+      import { hostPlatform } from "./scripts/build/platforms.ts";
+      import { fail } from "./scripts/command/report.ts";
+      await libc6(hostPlatform(), { mirror: "${mirror}", ${patience} }).catch(fail);`;
+    return evaluate(code, root, { NO_PROXY: "127.0.0.1", no_proxy: "127.0.0.1" });
+  }
+
+  const halfAnswer = () =>
+    new Response(new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(1000)) }));
+  for (const [title, fetch, answer] of [
+    ["that says nothing is given up, with its address", undefined, "sent nothing for 0.5 s"],
+    ["that stops in the middle is given up, with its address", halfAnswer, "sent nothing for 0.5 s"],
+    [
+      "that answers something else is named",
+      () => new Response("<html>"),
+      "SHA-256 is \\w{64}, the project pins \\w{64}",
+    ],
+    ["that fails is named", () => new Response("", { status: 503 }), "503 Service Unavailable"],
+  ] as const) {
+    testIf(NEEDS_LOOPBACK, title, async () => {
+      using mirror = serve(fetch);
+      const { status, stderr } = await ask(mirror.url, answer.startsWith("sent nothing") ? "patience: 500" : "");
+      expect(stderr).toMatch(
+        new RegExp(
+          `^error: cannot fetch libc6 .*: ${mirror.url}/${POOL}/${RegExp.escape(name)}: ${answer}; name another mirror .*\\n$`,
+        ),
+      );
+      expect(status).toBe(1);
+    });
+  }
+
+  testIf(NEEDS_LOOPBACK ?? (!hasApt() && "there is no apt"), "is given up by apt too", async () => {
+    using mirror = serve();
+    await expect(downloadByApt(`${mirror.url}/a`, join(folder, "a"), 1000)).rejects.toThrow(InputError);
+  });
+});
+
+describe("a kept download", () => {
+  const [other = hostPlatform()] = PLATFORMS.filter((platform) => platform !== hostPlatform());
+  const kept = `bun-${other.name}-${pkg.devDependencies.bun}`;
+
+  test("that has changed is named and fetched anew; without a network that is one line, with what was tried", async () => {
+    const { root, where } = await freshProject(folder);
+    const cache = join(root, "node_modules", ".cache", "pause-ts");
+    await Bun.write(join(cache, kept), "not Bun");
+    const registry = "http://127.0.0.1:1/";
+    const { status, stdout, stderr } = await runScript(
+      "build.ts",
+      ["--target", other.name],
+      { npm_config_registry: registry, npm_config_cache: where },
+      root,
+    );
+    const [first, second, ...more] = stderr.split("\n");
+    expect(first).toMatch(new RegExp(`^note: .*${kept} has SHA-256 \\w{64}, not \\w{64}: it is fetched anew$`));
+    expect(second).toStartWith(`error: cannot fetch ${other.bunPackage}@${pkg.devDependencies.bun} with npm: `);
+    expect(second).toContain(registry);
+    expect({ status, stdout, more }).toEqual({ status: 1, stdout: "", more: [""] });
+    expect(existsSync(join(root, "dist", other.name, "pause"))).toBe(false);
+    expect(await readdir(cache)).toEqual([]);
   });
 });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { SPDX } from "@cyclonedx/cyclonedx-library";
 import pkg from "../../package.json";
 import { ROOT } from "../../scripts/command/project.ts";
-import { licenceTexts, partsOf, textsOf } from "../../scripts/image/licences.ts";
+import { imageLicence, licenceTexts, partsOf, textsOf } from "../../scripts/image/licences.ts";
 
 /** Limits of the licences' texts, in bytes: together, and compressed with gzip. */
 const SIZE_LIMIT = 300_000;
@@ -49,6 +49,14 @@ test("of alternatives the first one's text is taken, and nothing lies there for 
   const named = new Set([...parts.flatMap((part) => part.texts), ...textsOf(pkg.license)]);
   const own = [...texts.keys()].filter((path) => path.includes(`/${pkg.name}/`));
   expect(own.filter((path) => !named.has(path))).toEqual([]);
+});
+
+test("the image's licence is every one whose text is in it for a component, once", () => {
+  const identifiers = imageLicence().split(" AND ");
+  expect(new Set(identifiers).size).toBe(identifiers.length);
+  for (const id of identifiers) expect([id, SPDX.isSupportedSpdxId(id)]).toEqual([id, true]);
+  const own = [...texts.keys()].filter((path) => path.includes(`/${pkg.name}/`));
+  expect([...new Set(identifiers.flatMap(textsOf))].sort()).toEqual(own.sort());
 });
 
 test(`all together are at most ${SIZE_LIMIT} bytes, ${GZIP_LIMIT} with gzip`, () => {

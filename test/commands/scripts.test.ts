@@ -1,17 +1,27 @@
 /** The scripts a newcomer runs: what they show, and one clear line when something is wrong. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import pkg from "../../package.json";
+import { PLATFORMS, platformNamed } from "../../scripts/build/platforms.ts";
+import { ROOT } from "../../scripts/command/project.ts";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
+import { NO_SIGNALS, THREE_HANDLERS } from "../../scripts/linux/proc.ts";
 import { runScript } from "../support/project.ts";
 import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
+
+/** What start shows of the masks of signals. */
+const MASKS = `SigBlk ${NO_SIGNALS}, SigCgt ${THREE_HANDLERS}`;
 
 testIf(NEEDS_PID_ONE, "start shows every step", async () => {
   const { status, stdout, stderr } = await runScript("start.ts");
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const fact of [
     /NSpid \d+ 1 /,
-    /SigBlk 0{16}, SigCgt 0{11}14002/,
+    MASKS,
     /orphan is made +PID \d+/,
     /no child left, no zombie/,
+    /still asleep +State S \(sleeping\)/,
     /exit 0, "Shutting down, got signal: Terminated"/,
   ]) {
     expect(stdout).toMatch(fact);
@@ -23,7 +33,7 @@ test("start goes on with an ordinary process where no PID namespace can be made,
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const fact of [
     /ordinary process +Pid \d+, 1 thread/,
-    /State S \(sleeping\), SigBlk 0{16}, SigCgt 0{11}14002/,
+    `State S (sleeping), ${MASKS}`,
     /it weighs +RssAnon \d+ kB/,
     /exit 0, "Warning: pause should be the first process; Shutting down, got signal: Terminated"/,
   ]) {
@@ -33,11 +43,23 @@ test("start goes on with an ordinary process where no PID namespace can be made,
 });
 
 test.each([
-  ["build.ts", ["--target", "linux-mips"], /^error: unknown platform "linux-mips": .*linux-amd64, linux-arm64\n$/],
-  ["build.ts", ["--taget", "linux-arm64"], /^error: unknown option --taget\n$/],
-  ["build.ts", ["linux-arm64"], /^error: unexpected "linux-arm64"\n$/],
+  ["build.ts", ["--platform", "linux/mips"], /^error: unknown platform "linux\/mips": .*linux\/amd64, linux\/arm64\n$/],
+  ["build.ts", ["--target", "linux-mips"], /^error: unknown platform "linux-mips": .*linux\/amd64, linux\/arm64\n$/],
+  ["build.ts", ["--platform", "linux/arm64", "--target", "linux-arm64"], /^error: --platform or --target, not both\n$/],
+  ["build.ts", ["--platfrom", "linux/arm64"], /^error: unknown option --platfrom\n$/],
+  ["build.ts", ["linux/arm64"], /^error: unexpected "linux\/arm64"\n$/],
+  ["build.ts", ["--", "linux/arm64"], /^error: unexpected "linux\/arm64"\n$/],
+  ["build.ts", ["--if-stale=yes"], /^error: --if-stale takes no value\n$/],
+  ["start.ts", ["-x"], /^error: unknown option -x\n$/],
+  ["image.ts", ["--no-tag"], /^error: unknown option --no-tag\n$/],
+  ["image.ts", ["--output"], /^error: --output takes a value\n$/],
+  ["image.ts", ["--output="], /^error: --output takes a value\n$/],
+  ["image.ts", ["--output", "--tag", "a:1"], /^error: --output takes a value\n$/],
+  ["image.ts", ["--platform"], /^error: --platform takes a value\n$/],
+  ["image.ts", ["--platform", "linux/amd64", "--platform", "linux/arm64"], /^error: --platform is there twice\n$/],
+  ["soak.ts", ["--no-minutes"], /^error: unknown option --no-minutes\n$/],
   ["soak.ts", ["--minutes", "many"], /^error: --minutes many: not a number\n$/],
-  ["soak.ts", ["--seed", ""], /^error: --seed : not a number\n$/],
+  ["soak.ts", ["--seed", ""], /^error: --seed takes a value\n$/],
   ["soak.ts", ["--orphans", "-1"], /^error: --orphans -1: not a number\n$/],
   ["soak.ts", ["--rest", "long"], /^error: --rest long: not a number\n$/],
   ["soak.ts", ["--hours", "1", "--minutes", "1"], /^error: --minutes or --hours, not both\n$/],
@@ -51,4 +73,52 @@ test.each([
   const { status, stdout, stderr } = await runScript(script, args);
   expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
   expect(stderr).toMatch(line);
+});
+
+test("a platform is called as container engines call it, and as it was called before", () => {
+  for (const platform of PLATFORMS) {
+    expect(platformNamed(platform.id)).toBe(platform);
+    expect(platformNamed(platform.name)).toBe(platform);
+  }
+});
+
+/** What ends a colour or begins one. */
+const ESCAPE = "\x1b";
+
+describe.each(["build.ts", "start.ts", "image.ts", "bench.ts", "soak.ts"])("%s", (script) => {
+  // Whoever sets FORCE_COLOR or unsets CI: in a pipe there are no colours.
+  const env = { CI: "", TEST: "", NO_COLOR: "", TERM: "xterm", FORCE_COLOR: "1" };
+
+  test.each(["--help", "-h"])("%s is plain in a pipe", async (option) => {
+    const { status, stdout, stderr } = await runScript(script, [option], env);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toContain(`USAGE npm run ${script.replace(".ts", "")} --`);
+    expect(stdout).not.toContain(ESCAPE);
+  });
+
+  test.each(["--version", "-v"])("%s tells the project and its version", async (option) => {
+    const outcome = await runScript(script, [option], env);
+    expect(outcome).toEqual({ status: 0, stdout: `${pkg.name} ${pkg.version}\n`, stderr: "" });
+  });
+});
+
+describe("every shell script", () => {
+  test.each(["scripts", ".ci"])("of %s has a --help", async (folder) => {
+    for (const name of await readdir(join(ROOT, folder))) {
+      const path = join(ROOT, folder, name);
+      const text = name.endsWith(".ts")
+        ? ""
+        : await Bun.file(path)
+            .text()
+            .catch(() => "");
+      const [, shell] = /^#!.*\b(sh|bash)\n/.exec(text) ?? [];
+      if (shell === undefined) continue;
+      // One that does not know it would do what it is there for.
+      expect(text).toContain("--help)");
+      const { exitCode, stdout, stderr } = Bun.spawnSync([shell, path, "--help"], { cwd: "/" });
+      expect([name, exitCode, stderr.toString()]).toEqual([name, 0, ""]);
+      expect(stdout.toString()).toMatch(/^\S.*\n/);
+      expect(stdout.toString()).not.toMatch(/^#|set -/m);
+    }
+  });
 });

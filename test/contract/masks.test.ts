@@ -1,17 +1,19 @@
 /** Signals inherited as blocked, none, each alone and all, pending and not: the same becomes of them as with the C reference. */
 import { expect, test } from "bun:test";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NO_CALL } from "../support/calls.ts";
 import { sameAsReference } from "../support/compare.ts";
+import { bytesOf } from "../support/launch.ts";
 import type { Masked } from "../support/masks.ts";
 import { referenceAnswer } from "../support/record.ts";
 import { OURS, start } from "../support/subject.ts";
 
 /** Runs all cases with `program`, under a seccomp filter or not. */
 async function observe(program: string, filtered: boolean): Promise<Readonly<Record<string, Masked>>> {
-  const args = [join(import.meta.dir, "..", "support", "masks.ts"), program];
+  const args = [join(import.meta.dir, "..", "support", "masks.ts"), program].map(bytesOf);
   const refused = filtered ? { refused: [[NO_CALL]] as const } : {};
-  const runner = await start({ program: process.execPath, args, ...refused });
+  const runner = await start({ program: process.execPath, args, env: { TMPDIR: tmpdir() }, ...refused });
   const { exit, stdout, stderr } = await runner.ended();
   expect({ exit, stderr }).toEqual({ exit: 0, stderr: "" });
   return JSON.parse(stdout);

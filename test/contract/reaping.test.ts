@@ -1,6 +1,6 @@
 /** As PID 1: every orphan is reaped, whatever the burst, and no live child is touched. */
 import { describe, expect } from "bun:test";
-import { childrenOf, status, until } from "../../scripts/linux/proc.ts";
+import { childrenOf, contextSwitches, status, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { expectBurstReaped, inside, noneLeft } from "../support/burst.ts";
 import { TERMINATED } from "../support/output.ts";
@@ -29,15 +29,14 @@ inNamespace("a child that stops and continues wakes nobody and stays", () =>
   whileRunning(startReady({ program: OURS }, pidOne), async (subject) => {
     await inside(subject, "sleep 300 &").exited;
     const child = await until("the child", () => childrenOf(subject.pid)[0]);
-    const switches = () => status(subject.pid)?.["voluntary_ctxt_switches"];
-    const before = switches();
+    const before = contextSwitches(subject.pid);
     for (let round = 0; round < 20; round++) {
       process.kill(child.pid, "SIGSTOP");
       await until("the stop", () => childrenOf(subject.pid)[0]?.state === "T");
       process.kill(child.pid, "SIGCONT");
       await until("the continuation", () => childrenOf(subject.pid)[0]?.state === "S");
     }
-    expect(switches()).toBe(before ?? "the process is gone");
+    expect(contextSwitches(subject.pid)).toBe(before);
     expect(childrenOf(subject.pid)).toEqual([{ pid: child.pid, state: "S" }]);
     process.kill(child.pid, "SIGKILL");
     await noneLeft(subject);
@@ -69,7 +68,7 @@ inNamespace("SIGTERM in the middle of a storm", async () => {
   const subject = await startReady({ program: OURS }, pidOne);
   const storm = inside(subject, "while :; do (true & true & true &) done");
   try {
-    await until("the storm", () => Number(status(subject.pid)?.["voluntary_ctxt_switches"]) > 500, 240);
+    await until("the storm", () => contextSwitches(subject.pid) > 500, 240);
     subject.send(SIGTERM);
     expect(await subject.ended()).toMatchObject({ exit: 0, stderr: TERMINATED });
   } finally {

@@ -1,57 +1,59 @@
 /** A signal that comes while the program starts is acted on or has its default action; it is never lost once held. */
 import { expect, test } from "bun:test";
-import { isReady, mask, status } from "../../scripts/linux/proc.ts";
+import { childrenOf, mask, type Status, status, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
-import { TERMINATED } from "../support/output.ts";
-import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
-import { OURS, start } from "../support/subject.ts";
+import { NOT_FIRST, TERMINATED } from "../support/output.ts";
+import { NEEDS_TRACING, testIf } from "../support/skip.ts";
+import { startStepped } from "../support/stepped.ts";
+import { NAMESPACE, OURS } from "../support/subject.ts";
 
-const TERM_BIT = 1n << BigInt(SIGTERM - 1);
+/** Whether SIGTERM is in the mask of signals `field`. */
+const has = (now: Status | undefined, field: string) => ((mask(now, field) >> BigInt(SIGTERM - 1)) & 1n) === 1n;
 
-/** Moments of a start, in one pass. */
-const STEPS = 60;
+test("SIGTERM ends it at any step of its start, by the default action at first, by ours once it has held the signals", async () => {
+  const met = new Set<string>();
+  for (let steps = 0; !met.has("ready"); steps++) {
+    const start = startStepped();
+    for (let step = 0; step < steps; step++) start.step();
+    const now = await start.stopped();
+    const held = has(now, "SigBlk") ? "held" : "starting";
+    met.add(has(now, "SigCgt") ? "ready" : held);
+    expect(await start.endedBy(SIGTERM)).toEqual(
+      has(now, "SigBlk") || has(now, "SigCgt")
+        ? { exit: 0, signal: null, stdout: "", stderr: NOT_FIRST + TERMINATED }
+        : { exit: null, signal: "SIGTERM", stdout: "", stderr: "" },
+    );
+  }
+  expect([...met]).toEqual(["starting", "held", "ready"]);
+});
 
-/** Starts ours without anything in between, sends SIGTERM after `delay` milliseconds, and tells whose ending it was. */
-async function terminated(delay: number): Promise<"default" | "ours"> {
-  const pause = Bun.spawn([OURS], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
-  const until = performance.now() + delay;
-  // A timer would be too coarse.
-  while (performance.now() < until);
-  pause.kill(SIGTERM);
-  const [stderr] = await Promise.all([pause.stderr.text(), pause.exited]);
-  if (pause.signalCode === "SIGTERM") return "default";
-  expect({ exit: pause.exitCode, signal: pause.signalCode }).toEqual({ exit: 0, signal: null });
-  expect(stderr).toEndWith(TERMINATED);
-  return "ours";
+/** Has each getpid(2) take half a second: the last one comes right after the signals are held. */
+const SLOW = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=getpid:delay_enter=500000"];
+
+/** Sends SIGTERM to a PID 1 that has held the signals, which must end it, and tells whether it came before the handler. */
+async function terminatedEarly(): Promise<boolean> {
+  const child = Bun.spawn([...SLOW, ...(NAMESPACE?.command ?? []), OURS], { stderr: "pipe" });
+  try {
+    const pid = await until("PID 1 to hold the signals", () => {
+      const [unshare] = childrenOf(child.pid);
+      const [first] = unshare ? childrenOf(unshare.pid) : [];
+      const now = first && status(first.pid);
+      // By name: unshare, which the process was before, may block signals of its own accord.
+      return now?.["Name"] === "pause" && has(now, "SigBlk") && first?.pid;
+    });
+    process.kill(pid, SIGTERM);
+    const now = status(pid);
+    expect({ stderr: await child.stderr.text(), exit: await child.exited }).toEqual({ stderr: TERMINATED, exit: 0 });
+    return has(now, "ShdPnd") && !has(now, "SigCgt");
+  } finally {
+    for (const { pid } of childrenOf(child.pid)) process.kill(pid, "SIGKILL");
+    child.kill("SIGKILL");
+  }
 }
 
-test("SIGTERM at any moment ends it, by the default action at first, by ours from then on", async () => {
-  const met = new Set<string>();
-  // A start takes some 5 ms. Where it takes longer, the moments lie further apart, until both endings were met.
-  for (let span = 8; met.size < 2 && span <= 8192; span *= 2) {
-    for (let step = 0; step < STEPS && (span === 8 || met.size < 2); step++) {
-      met.add(await terminated((span * step) / STEPS));
-    }
-  }
-  expect([...met].sort()).toEqual(["default", "ours"]);
-}, 600_000);
-
 testIf(
-  NEEDS_PID_ONE,
-  "PID 1 keeps a SIGTERM that comes after it has held the signals and before it is ready",
-  async () => {
-    // It takes a glimpse at the right moment. Whether one is had is up to the machine: so it is tried, and not insisted on.
-    let early = 0;
-    for (let round = 0; round < 50 && early < 5; round++) {
-      const subject = await start({ program: OURS }, { pidOne: true });
-      const held = () => (mask(subject.pid, "SigBlk") & TERM_BIT) !== 0n || isReady(subject.pid);
-      // By name: unshare and the launcher, which the process was before, may block signals of their own accord.
-      const starting = (now = status(subject.pid)) =>
-        now && !now["State"]?.startsWith("Z") && !(now["Name"] === "pause" && held());
-      while (starting());
-      if ((mask(subject.pid, "SigCgt") & TERM_BIT) === 0n) early++;
-      subject.send(SIGTERM);
-      expect(await subject.ended()).toMatchObject({ exit: 0, stderr: TERMINATED });
-    }
-  },
+  NEEDS_TRACING,
+  "PID 1 keeps a SIGTERM that comes after it has held the signals and before it has handlers",
+  // On a busy machine half a second may pass unseen.
+  async () => expect(await until("a signal to come early enough", terminatedEarly)).toBe(true),
 );

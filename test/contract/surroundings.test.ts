@@ -1,12 +1,16 @@
 /** What a container engine or a shell may hand down besides arguments: the same as the C reference in each case. */
 import { describe, expect } from "bun:test";
 import { SIGCHLD, SIGINT, SIGTERM } from "../../scripts/linux/signals.ts";
-import { RT_SIGACTION, WAITS } from "../support/calls.ts";
+import { AFTER_3_13, RT_SIGACTION, WAITS } from "../support/calls.ts";
 import { type Case, type Observation, sameAsReference } from "../support/compare.ts";
-import { RLIMIT_AS, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK } from "../support/limits.ts";
+import { RLIMIT_AS, RLIMIT_CORE, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK } from "../support/limits.ts";
 import { IMAGE_USER } from "../support/subject.ts";
 
 const waits = (ours: Observation) => expect(ours).toMatchObject({ ready: true, exit: 0, signal: null });
+
+/** Whether there is no hard limit of what `ulimit` calls `letter`. */
+const unlimited = (letter: string) =>
+  Bun.spawnSync(["sh", "-c", `ulimit -H -${letter}`]).stdout.toString() === "unlimited\n";
 
 /** Runs the case waiting, as PID 1 and as another. */
 function sameWaiting(title: string, it: Case): void {
@@ -50,6 +54,7 @@ describe("descriptors", () => {
 });
 
 describe("file systems", () => {
+  sameWaiting("a working directory that is gone", { unlinkedDirectory: true });
   sameWaiting("a read-only root", { readOnlyRoot: true, root: true });
 });
 
@@ -63,14 +68,22 @@ describe("limits", () => {
   sameWaiting("16 open files", { limits: [[RLIMIT_NOFILE, 16]] });
   sameWaiting("6 open files", { limits: [[RLIMIT_NOFILE, 6]] });
   sameWaiting("1 process", { limits: [[RLIMIT_NPROC, 1]], user: IMAGE_USER, root: true });
-  sameWaiting("8 GiB of address space", { limits: [[RLIMIT_AS, 8 * 2 ** 30]] });
-  sameWaiting("2.5 GiB of address space", { limits: [[RLIMIT_AS, 2.5 * 2 ** 30]] });
+  sameWaiting("384 MiB of address space", { limits: [[RLIMIT_AS, 384 * 2 ** 20]] });
+  sameWaiting("288 MiB of address space", { limits: [[RLIMIT_AS, 288 * 2 ** 20]] });
+  sameWaiting("384 MiB of data", { limits: [[RLIMIT_DATA, 384 * 2 ** 20]] });
+  sameWaiting("224 MiB of data", { limits: [[RLIMIT_DATA, 224 * 2 ** 20]] });
   sameWaiting("no core file", { limits: [[RLIMIT_CORE, 0]] });
   sameWaiting("a stack of 256 KiB", { limits: [[RLIMIT_STACK, 256 * 1024]] });
-  sameWaiting("a stack of 192 KiB", { limits: [[RLIMIT_STACK, 192 * 1024]] });
+  sameWaiting("a stack of 96 KiB", { limits: [[RLIMIT_STACK, 96 * 1024]] });
+  // With one the memory of arm64 has another layout.
+  sameWaiting("a stack without a limit", {
+    limits: [[RLIMIT_STACK, -1]],
+    missing: unlimited("s") ? undefined : "the hard limit of the stack cannot be raised",
+  });
 });
 
 describe("refused system calls", () => {
+  sameWaiting("all that came after Linux 3.13", { refused: AFTER_3_13.map((call) => [call] as const) });
   for (const [status, signal] of [SIGINT, SIGTERM, SIGCHLD].entries()) {
     sameAsReference("surroundings", `sigaction of signal ${signal}`, { refused: [[RT_SIGACTION, signal]] }, (ours) =>
       expect(ours).toMatchObject({ ready: false, exit: status + 1, stdout: "" }),

@@ -1,9 +1,14 @@
-/** What only root could see of a locked PID 1, seen by anybody: of one that the kernel does not let lock, and of a subreaper. */
+/** What root sees of a PID 1, seen by anybody: of one that the kernel does not let lock, of a parent, and of a subreaper. */
 import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { childrenOf, isReady, until } from "../../scripts/linux/proc.ts";
+import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { noneLeft } from "../support/burst.ts";
 import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
+import { TERMINATED } from "../support/output.ts";
+import { FOREIGN, writePreload } from "../support/preload.ts";
 import { OURS, startReady, whileRunning } from "../support/subject.ts";
 
 /** A process's children are closed off from the tests' pipes, which they would keep open. */
@@ -12,22 +17,34 @@ const BACKGROUND = "</dev/null >/dev/null 2>&1 & :";
 describe("dumpable, because the kernel refuses to make it otherwise", () => {
   const launch = { program: OURS, refused: [[PRCTL, PR_SET_DUMPABLE]] as const };
 
-  test("it holds no descriptor open but the three it was given", () =>
-    whileRunning(startReady(launch), async ({ pid }) => {
-      expect(readdirSync(`/proc/${pid}/fd`).sort()).toEqual(["0", "1", "2"]);
-    }));
+  /** What is mapped once the executable is not any more: seen asleep, it may have been so for a moment on the way. */
+  const mapped = (pid: number) =>
+    until("the executable to be unmapped", () => {
+      const maps = readFileSync(`/proc/${pid}/maps`, "utf8");
+      return !maps.includes(OURS) && maps;
+    });
 
-  const unmapped = "no code is left but libc's, the loader's and the kernel's";
-  test(unmapped, () =>
-    whileRunning(startReady(launch), async ({ pid }) => {
-      // Address, permissions, offset, device, inode and name: proc(5).
-      const code = () => [...readFileSync(`/proc/${pid}/maps`, "utf8").matchAll(/^\S+ ..x.+? (\S*)$/gm)];
-      const left = /^(\[v\w+\]|.*\/(libc[.-]|ld-)[^/]*)$/;
-      // Seen asleep, it may have been so for a moment on the way.
-      await until("code to be unmapped", () => code().every(([, name = ""]) => left.test(name)));
-      expect(code().length).toBeGreaterThan(0);
-    }),
-  );
+  test("libc's heap stays", () =>
+    whileRunning(startReady(launch), async ({ pid }) => expect(await mapped(pid)).toContain("[heap]")));
+
+  test("what somebody else has mapped below the executable stays", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "pause-preload-"));
+    try {
+      const preload = join(folder, "preload.so");
+      writePreload(preload);
+      await whileRunning(startReady({ ...launch, env: { LD_PRELOAD: preload } }), async (subject) => {
+        const [start, end] = [FOREIGN.start, FOREIGN.start + FOREIGN.size].map((at) =>
+          at.toString(16).padStart(8, "0"),
+        );
+        expect(await mapped(subject.pid)).toMatch(new RegExp(`^${start}-${end} r--p `, "m"));
+        subject.send(SIGTERM);
+        const { exit, stderr } = await subject.ended();
+        expect({ exit, stderr: stderr.endsWith(TERMINATED) }).toEqual({ exit: 0, stderr: true });
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 });
 
 describe("no privilege is needed to see that it reaps", () => {

@@ -1,6 +1,7 @@
 /** Fetches Debian's packages, of any suite and architecture, with an apt of its own that changes nothing on the machine. */
 import { mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { aptRepositories } from "../../scripts/linux/apt.ts";
 import { output } from "./command.ts";
 
 /** Keys that Debian signs its suites with; a file of the package debian-archive-keyring. */
@@ -21,14 +22,8 @@ export interface AptOptions {
 export async function debianMirrors(): Promise<[string, ...string[]]> {
   const release = await Bun.file("/etc/os-release").text();
   const suites = [release.match(/^VERSION_CODENAME=(.*)$/m)?.[1], ...ALIASES];
-  const apt = ["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)", "Created-By: Packages"];
-  const targets = (await output(apt)).trim().split("\n");
-  const [first, ...others] = new Set(
-    targets.flatMap((target) => {
-      const [site = "", suite] = target.split(" ");
-      return suites.includes(suite) ? [site.replace(/\/+$/, "")] : [];
-    }),
-  );
+  const repositories = (await aptRepositories()).filter(({ suite }) => suites.includes(suite));
+  const [first, ...others] = new Set(repositories.map(({ site }) => site));
   if (first === undefined) throw new Error("apt on this machine is not set up with a mirror of Debian");
   return [first, ...others];
 }

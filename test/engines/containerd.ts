@@ -105,16 +105,16 @@ fi`;
 
 /** A running containerd. Its command is ctr, with the images that pods are of. */
 export class Containerd extends Engine {
-  /** Its first number, as in 2.1.9. */
-  readonly major: number;
+  /** Whether it tells a kubelet which images are not to be collected: from 1.7 on. */
+  readonly pins: boolean;
   readonly cri: Cri;
   readonly #busybox: string;
   readonly #configs = new Map<string, PodSandboxConfig>();
 
-  private constructor(host: Host, major: number, busybox: string) {
+  private constructor(host: Host, pins: boolean, busybox: string) {
     const address = join(host.folder, "containerd.sock");
     super(host, ["ctr"], { CONTAINERD_ADDRESS: address, CONTAINERD_NAMESPACE: "k8s.io" });
-    this.major = major;
+    this.pins = pins;
     this.cri = new Cri(address);
     this.#busybox = busybox;
   }
@@ -122,12 +122,13 @@ export class Containerd extends Engine {
   /** Starts containerd with `pause` as its sandbox image, which it pulls for the first pod or has at once. */
   static async start(this: void, host: Host, pause?: Image | Pulled, busybox?: Image): Promise<Containerd> {
     const { folder } = host;
-    const major = Number(/ v?(\d+)\./.exec(await host.output(["containerd", "--version"]))?.[1]);
+    const version = / v?(\d+)\.(\d+)\./.exec(await host.output(["containerd", "--version"]));
+    const [, major = Number.NaN, minor = Number.NaN] = (version ?? []).map(Number);
     await mkdir(join(folder, "cni"));
     await Bun.write(join(folder, "cni", "pods.conflist"), JSON.stringify(network(folder)));
     const configuration = major < 2 ? configuration2 : configuration3;
     await Bun.write(join(folder, "containerd.toml"), configuration(folder, pause?.reference ?? ""));
-    const containerd = new Containerd(host, major, busybox?.reference ?? "");
+    const containerd = new Containerd(host, major > 1 || minor >= 7, busybox?.reference ?? "");
     const command = ["sh", "-ec", COUNTED, host.cgroup, "containerd", "--config", join(folder, "containerd.toml")];
     await host.daemon("containerd", command, () =>
       containerd.cri.call("Version", {}).then(

@@ -2,7 +2,7 @@
 import type { Subprocess } from "bun";
 import { CommandLine, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";
-import type { Image } from "./images.ts";
+import type { Image, Pulled } from "./images.ts";
 
 /** Options under which a container has least: no network, no capability, no way to more. */
 export const STRICT = [
@@ -21,17 +21,17 @@ export class Docker extends CommandLine {
   static async start(
     this: void,
     host: Host,
-    pause?: Image,
+    pause?: Image | Pulled,
     busybox?: Image,
     configuration: Readonly<Record<string, unknown>> = {},
   ): Promise<Docker> {
     const { folder } = host;
     const env = { DOCKER_HOST: `unix://${folder}/docker.sock`, DOCKER_CONFIG: folder, DOCKER_BUILDKIT: "0" };
-    const docker = new Docker(host, "docker", env, pause, busybox);
+    const docker = new Docker(host, ["docker"], env, pause, busybox);
     // In place of the machine's own configuration.
     await Bun.write(`${folder}/daemon.json`, JSON.stringify(configuration));
     await docker.#start();
-    for (const image of [pause, busybox]) if (image) await docker.load(image.archive);
+    for (const image of [pause, busybox]) if (image?.archive) await docker.load(image.archive);
     return docker;
   }
 

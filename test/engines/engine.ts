@@ -1,7 +1,7 @@
 /** What the tests of pods and of images need of a container engine, whichever it is. */
 import type { Generation } from "./generations.ts";
 import { Host, type Result } from "./host.ts";
-import type { Image } from "./images.ts";
+import type { Image, Pulled } from "./images.ts";
 
 /** A container that joined a pod. */
 export interface Member {
@@ -103,12 +103,12 @@ export abstract class CommandLine extends Engine {
 
   protected constructor(
     host: Host,
-    command: string,
+    command: readonly string[],
     env: Readonly<Record<string, string>>,
-    pause?: Image,
+    pause?: Image | Pulled,
     busybox?: Image,
   ) {
-    super(host, [command], env);
+    super(host, command, env);
     this.pause = pause?.reference ?? "";
     this.busybox = busybox?.reference ?? "";
   }

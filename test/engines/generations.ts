@@ -1,4 +1,4 @@
-/** The two generations of container engines that the tests run: this machine's packages, and Debian sid's in a root of their own. */
+/** The generations of container engines that the tests run: this machine's packages, and those of Debian 13 and sid in roots of their own. */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { debianMirrors } from "./apt.ts";
@@ -15,28 +15,43 @@ export interface Generation {
   root(): Promise<string | undefined>;
 }
 
-/** What is installed in Debian sid's root: the engines, and what the tests use beside them. */
-const PACKAGES = [
+/** What is installed in a root: the engines, and what the tests use beside them. */
+const ENGINES = [
   ...["containerd", "runc", "crun", "docker.io", "docker-cli", "podman", "conmon", "buildah", "skopeo"],
-  ...["containernetworking-plugins", "catatonit", "e2fsprogs", "iproute2", "mount", "procps", "util-linux"],
-  // What publishes an image, and to where.
-  ...["cosign", "docker-registry", "jq", "oras"],
+  ...["containernetworking-plugins", "catatonit", "e2fsprogs", "iproute2", "mount", "procps", "uidmap", "util-linux"],
+  "docker-registry",
 ] as const;
 
-/** Debian sid as it is this week: its packages change daily, and one download a week is enough. */
-async function sid(): Promise<string> {
+/** What publishes an image. */
+const PUBLISHERS = ["cosign", "jq", "oras"] as const;
+
+/**
+ * A suite of Debian as it is this week, with `packages`: sid's change daily, and one download a week is enough. Where
+ * it cannot be installed the newest root from before does. Throws with debootstrap's messages if there is none.
+ */
+async function debian(suite: string, packages: readonly string[]): Promise<string> {
   const week = Math.floor(Date.now() / (7 * 24 * 3600 * 1000));
-  const list = Bun.hash(PACKAGES.join()).toString(36);
-  const root = await kept(`debian-sid-${week}-${list}`, async (path) => {
-    console.log("Debian sid is downloaded, once a week: this takes two minutes");
-    const [mirror] = await debianMirrors();
-    await output(["debootstrap", "--variant=minbase", `--include=${PACKAGES.join(",")}`, "sid", path, mirror]);
-    await rm(join(path, "var", "cache", "apt"), { recursive: true });
-  });
-  // The week before's stays, for a run that began in it.
-  const roots = (await readdir(KEPT)).filter((name) => /^debian-sid-\d+-\w+$/.test(name)).sort();
-  for (const name of roots.slice(0, -2)) await rm(join(KEPT, name), { recursive: true, force: true });
-  return root;
+  const list = Bun.hash(packages.join()).toString(36);
+  const before = async () => {
+    const names = await readdir(KEPT).catch((): string[] => []);
+    return names.filter((name) => new RegExp(`^debian-${suite}-\\d+-\\w+$`).test(name)).sort();
+  };
+  try {
+    const root = await kept(`debian-${suite}-${week}-${list}`, async (path) => {
+      console.log(`Debian ${suite} is downloaded, once a week: this takes two minutes`);
+      const [mirror] = await debianMirrors();
+      await output(["debootstrap", "--variant=minbase", `--include=${packages.join(",")}`, suite, path, mirror]);
+      await rm(join(path, "var", "cache", "apt"), { recursive: true });
+    });
+    // The week before's stays, for a run that began in it.
+    for (const name of (await before()).slice(0, -2)) await rm(join(KEPT, name), { recursive: true, force: true });
+    return root;
+  } catch (error) {
+    const newest = (await before()).findLast((name) => name.endsWith(`-${list}`));
+    if (newest === undefined) throw error;
+    console.log(`Debian ${suite} cannot be installed today: ${newest} is used`);
+    return join(KEPT, newest);
+  }
 }
 
 /** This machine's engines: Debian 12's in CI. */
@@ -46,8 +61,40 @@ export const MACHINE: Generation = {
   root: () => Promise.resolve(undefined),
 };
 
-/** Debian sid's engines. */
-export const SID: Generation = { name: "Debian sid", takes: () => ["debootstrap"], root: sid };
+/** Debian 13's engines. */
+export const TRIXIE: Generation = {
+  name: "Debian 13",
+  takes: () => ["debootstrap"],
+  root: () => debian("trixie", ENGINES),
+};
 
-/** Both generations, the older one first. */
-export const GENERATIONS: readonly Generation[] = [MACHINE, SID];
+/** Debian sid's engines, and the newest of what publishes an image. */
+const UNSTABLE: Generation = {
+  name: "Debian sid",
+  takes: () => ["debootstrap"],
+  root: () => debian("sid", [...ENGINES, ...PUBLISHERS]),
+};
+
+/**
+ * The same, or undefined where sid cannot be installed and no root from before is there: its packages do not always
+ * go together, which is no fault of what is tested.
+ */
+export const SID: Generation | undefined = await (async () => {
+  if (process.getuid?.() !== 0 || !Bun.which("debootstrap")) return UNSTABLE;
+  try {
+    await UNSTABLE.root();
+    return UNSTABLE;
+  } catch (error) {
+    console.log(`Debian sid is left out, it cannot be installed today: ${error}`);
+    return undefined;
+  }
+})();
+
+/**
+ * Those of Debian's releases, for what would take minutes and does not differ in sid: pods of Docker and podman, and of
+ * the runtimes alone, which sid's containerd and podman run as well.
+ */
+export const STABLE: readonly Generation[] = [MACHINE, TRIXIE];
+
+/** All of them, the oldest first. */
+export const GENERATIONS: readonly Generation[] = [...STABLE, ...(SID ? [SID] : [])];

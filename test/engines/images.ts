@@ -16,7 +16,7 @@ export interface Image {
   readonly reference: string;
 }
 
-/** An image that an engine pulls from a registry. */
+/** An image that an engine pulls from a registry, or is given later. */
 export interface Pulled {
   readonly archive?: never;
   readonly reference: string;

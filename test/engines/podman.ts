@@ -1,8 +1,7 @@
 /** Runs podman with storage, state and configuration of its own; buildah and skopeo, with its environment, share them. */
-import { mkdir } from "node:fs/promises";
 import { CommandLine, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";
-import type { Image } from "./images.ts";
+import type { Image, Pulled } from "./images.ts";
 
 /** The names of namespaces that a pod's containers share with pause, as podman calls them. */
 const SHARED = "net,ipc,uts";
@@ -21,6 +20,23 @@ network_config_dir = "${folder}/networks"
 `;
 }
 
+/** The ordinary user, whose name and ID nothing else has. */
+export const USER = { name: "pause-user", id: 65533 } as const;
+
+/** Adds the user to an /etc whose changes stay in the host's memory, with the folder `$1` as home. */
+const ADD_USER = `mount --make-shared /
+mkdir /run/etc /run/etc/changes /run/etc/work
+mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/changes,workdir=/run/etc/work overlay /etc
+echo "${USER.name}:x:${USER.id}:${USER.id}::$1:/bin/sh" >>/etc/passwd
+echo '${USER.name}:x:${USER.id}:' >>/etc/group
+echo '${USER.name}:100000:65536' | tee /etc/subgid >/etc/subuid
+mkdir -m 700 "$1/user"
+chmod 711 "$1"
+chown -R ${USER.id}:${USER.id} "$1"`;
+
+/** The words that run a command as that user. */
+const BECOME_USER = ["setpriv", `--reuid=${USER.id}`, `--regid=${USER.id}`, "--clear-groups"] as const;
+
 /** Where images and containers lie. */
 function storage(folder: string): string {
   return `[storage]\ndriver = "overlay"\ngraphroot = "${folder}/store"\nrunroot = "${folder}/run"\n`;
@@ -28,8 +44,31 @@ function storage(folder: string): string {
 
 /** Podman on one host. */
 export class Podman extends CommandLine {
+  /** Whether an ordinary user runs it. */
+  readonly #rootless: boolean;
+
+  private constructor(
+    host: Host,
+    rootless: boolean,
+    env: Readonly<Record<string, string>>,
+    pause?: Image | Pulled,
+    busybox?: Image,
+  ) {
+    super(host, [...(rootless ? BECOME_USER : []), "podman"], env, pause, busybox);
+    this.#rootless = rootless;
+  }
+
   /** Configures podman and loads the images. */
-  static async start(this: void, host: Host, pause?: Image, busybox?: Image): Promise<Podman> {
+  static start(this: void, host: Host, pause?: Image | Pulled, busybox?: Image): Promise<Podman> {
+    return Podman.#start(host, false, pause, busybox);
+  }
+
+  /** The same as an ordinary user with subordinate IDs. */
+  static startRootless(this: void, host: Host, pause?: Image | Pulled, busybox?: Image): Promise<Podman> {
+    return Podman.#start(host, true, pause, busybox);
+  }
+
+  static async #start(host: Host, rootless: boolean, pause?: Image | Pulled, busybox?: Image): Promise<Podman> {
     const { folder } = host;
     const env = {
       CONTAINERS_CONF: `${folder}/containers.conf`,
@@ -37,27 +76,39 @@ export class Podman extends CommandLine {
       TMPDIR: folder,
       // Podman 5 says with every command that cgroup v1 is on its way out.
       PODMAN_IGNORE_CGROUPSV1_WARNING: "1",
+      ...(rootless ? { HOME: folder, USER: USER.name, XDG_RUNTIME_DIR: `${folder}/user` } : {}),
     };
-    const podman = new Podman(host, "podman", env, pause, busybox);
+    if (rootless) await host.output(["sh", "-ec", ADD_USER, "user", folder]);
+    const podman = new Podman(host, rootless, env, pause, busybox);
     // The hard limits of this machine may be below podman's defaults, and only a privileged root can raise them.
     const [files, processes] = (await host.output(["sh", "-c", "ulimit -Hn; ulimit -Hp"])).split("\n");
     const limits = [
       `"nofile=${files}:${files}"`,
       ...(processes === "unlimited" ? [] : [`"nproc=${processes}:${processes}"`]),
     ];
-    await mkdir(`${folder}/store`);
     await Bun.write(env.CONTAINERS_CONF, configuration(folder, limits, podman.pause));
     await Bun.write(env.CONTAINERS_STORAGE_CONF, storage(folder));
-    for (const image of [pause, busybox]) if (image) await podman.load(image.archive);
+    for (const image of [pause, busybox]) if (image?.archive) await podman.load(image.archive);
     return podman;
   }
 
-  async startPod(name: string, { sharedPid }: PodOptions): Promise<Pod> {
+  override async load(archive: string): Promise<string> {
+    if (!this.#rootless) return super.load(archive);
+    // The user need not be able to reach where the archive lies.
+    const copy = `${this.host.folder}/archive.tar`;
+    await this.host.output(["install", "-m", "644", archive, copy]);
+    return super.load(copy);
+  }
+
+  /** `options` are further ones of `podman pod create`. */
+  async startPod(name: string, { sharedPid }: PodOptions, ...options: readonly string[]): Promise<Pod> {
     const infra = `${name}-infra`;
     await this.output(
       ...["pod", "create", "--name", name, "--infra-name", infra, "--infra-image", this.pause],
-      ...["--hostname", name, "--network", "none", "--cgroup-parent", this.host.cgroup],
+      ...["--hostname", name, "--network", "none"],
+      ...(this.#rootless ? [] : ["--cgroup-parent", this.host.cgroup]),
       ...["--share", sharedPid ? `${SHARED},pid` : SHARED],
+      ...options,
     );
     await this.output("pod", "start", name);
     return {

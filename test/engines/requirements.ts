@@ -34,17 +34,25 @@ export function describeEngine(name: string, commands: readonly string[], body: 
   }
 }
 
+/** What tests of generations take besides. */
+export interface Terms {
+  /** Commands that must be there. */
+  readonly tools?: readonly string[];
+  /** The generations; all that there are if left out. */
+  readonly of?: readonly Generation[];
+}
+
 /**
  * Describes tests for every generation of container engines. Which version of each of `programs` it has, and of which
- * system, is shown and recorded; `tools` must be there besides.
+ * system, is shown and recorded.
  */
 export function describeGenerations(
   name: string,
   programs: readonly string[],
   body: (generation: Generation) => void,
-  tools: readonly string[] = [],
+  { tools = [], of = GENERATIONS }: Terms = {},
 ): void {
-  for (const generation of GENERATIONS) {
+  for (const generation of of) {
     describeEngine(`${name} of ${generation.name}`, generation.takes([...programs, ...tools]), () => {
       beforeAll(async () => {
         await using host = await Host.start(await generation.root());

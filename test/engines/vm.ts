@@ -63,9 +63,11 @@ export interface Kernel {
   readonly modules: string;
 }
 
-/** Unpacks Debian's kernel for virtual machines below `root`. `apt` is one of the kernel's architecture. */
-export async function kernel(apt: Apt, architecture: Architecture, root: string): Promise<Kernel> {
-  const newest = `linux-image-cloud-${architecture}`;
+/**
+ * Unpacks the kernel that Debian's package `newest` depends on below `root`: `linux-image-cloud-arm64` is made for
+ * virtual machines, `linux-image-arm64-16k` has pages of 16 KiB. `apt` is one of the kernel's architecture.
+ */
+export async function kernel(apt: Apt, newest: string, root: string): Promise<Kernel> {
   const depends = await apt.run("apt-cache", "depends", newest);
   const name = depends.match(/Depends: (linux-image-\S+)/)?.[1];
   if (name === undefined) throw new Error(`${newest} depends on no kernel: ${depends}`);

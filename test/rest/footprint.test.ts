@@ -1,27 +1,84 @@
-/** JavaScript's memory is given back at every start, and what stays goes on working. */
+/** JavaScript's memory is given back at every start, each part of it, and what stays goes on working. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { Elf } from "../../scripts/build/elf.ts";
 import { status } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
+import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
+import type { Launch } from "../support/launch.ts";
+import { contents, isUnnamed, type Mapping, MEMORY_DENIED, mappings } from "../support/memory.ts";
 import { ENDINGS, NOT_FIRST } from "../support/output.ts";
-import { IS_ROOT } from "../support/skip.ts";
-import { OURS, startReady } from "../support/subject.ts";
+import { NEEDS_PTRACE, testIf } from "../support/skip.ts";
+import { OURS, startReady, whileRunning } from "../support/subject.ts";
+import { expectLight, PAGE } from "../support/weight.ts";
 
-test("100 starts: each time one thread, and neither the heap nor Bun's code is left", async () => {
+test("100 starts: each time one thread and little memory", async () => {
   for (let round = 0; round < 100; round++) {
     const subject = await startReady({ program: OURS });
     const now = status(subject.pid);
-    // Pause is not dumpable: what it has mapped is root's to see.
-    const files = IS_ROOT ? readFileSync(`/proc/${subject.pid}/maps`, "utf8") : undefined;
     subject.send(SIGTERM);
     expect(await subject.ended()).toMatchObject({ exit: 0 });
     expect(now?.["Threads"]).toBe("1");
-    expect(Number.parseInt(now?.["RssAnon"] ?? "", 10)).toBeLessThan(300);
-    if (files === undefined) continue;
-    expect(files).toContain("libc.so");
-    expect(files).not.toMatch(/\/pause$/m);
-    expect(files).not.toMatch(/rwx/);
+    expectLight(now);
   }
+});
+
+const total = (sizes: readonly number[]) => sizes.reduce((sum, size) => sum + size, 0);
+
+/** The whole pages of the thread-local storage that is the executable's, of which x86-64 has the end at the thread pointer. */
+function threadStorage(pid: number): Buffer {
+  for (const mapping of mappings(pid).filter(({ size }) => size < 1024)) {
+    if (!isUnnamed(mapping) || mapping.permissions !== "rw-") continue;
+    const bytes = contents(pid, mapping);
+    for (let at = 0; at + 24 <= bytes.length; at += 16) {
+      // The thread pointer is where it is stored itself, twice: `tcb` and `self` of glibc's tcbhead_t.
+      const own = BigInt(mapping.start + at);
+      if (bytes.readBigUInt64LE(at) !== own || bytes.readBigUInt64LE(at + 16) !== own) continue;
+      const first = Math.ceil((at - new Elf(readFileSync(OURS)).threadStorage) / 4096) * 4096;
+      return bytes.subarray(Math.max(first, 0), at - (at % 4096));
+    }
+  }
+  throw new Error("no thread pointer is found");
+}
+
+const WAYS: Readonly<Record<string, [Partial<Launch>, missing: string | undefined]>> = {
+  // What is not dumpable is root's to see.
+  "locked as ever": [{}, NEEDS_PTRACE],
+  "dumpable, for the kernel refuses to change that": [{ refused: [[PRCTL, PR_SET_DUMPABLE]] }, undefined],
+};
+
+describe.each(Object.entries(WAYS))("%s", (_, [launch, missing]) => {
+  const part = (title: string, body: (all: readonly Mapping[], pid: number) => void, without?: string) =>
+    testIf(missing ?? without, title, () =>
+      whileRunning(startReady({ program: OURS, ...launch }), async ({ pid }) => body(mappings(pid), pid)),
+    );
+  part("libc stays, and nothing of the executable", (all) => {
+    expect(all.filter(({ name }) => /\/libc[.-]/.test(name))).not.toEqual([]);
+    expect(all.filter(({ name }) => name === OURS)).toEqual([]);
+  });
+  part("of other libraries no more stays than lies beside the thread's storage", (all) => {
+    const others = all.filter(({ name }) => name.startsWith("/") && !/\/(libc[.-]|ld-)[^/]*$/.test(name));
+    expect(total(others.map(({ size }) => size))).toBeLessThanOrEqual(32 + PAGE);
+  });
+  part("no code is left but libc's, the loader's and the kernel's, and none that can be written", (all) => {
+    const code = all.filter(({ permissions }) => permissions.endsWith("x"));
+    expect(code).not.toEqual([]);
+    expect(code.filter(({ name }) => !/^(\[v\w+\]|.*\/(libc[.-]|ld-)[^/]*)$/.test(name))).toEqual([]);
+    expect(code.filter(({ permissions }) => permissions === "rwx")).toEqual([]);
+  });
+  part("no heap of JavaScript's stays, not even as addresses", (all) => {
+    const unnamed = all.filter(isUnnamed);
+    expect(total(unnamed.map(({ size }) => size))).toBeLessThanOrEqual(512 + 8 * PAGE);
+  });
+  part("of the stack the first frames stay", (all) => {
+    const stack = all.filter(({ name }) => name === "[stack]");
+    expect(total(stack.map(({ anonymous }) => anonymous))).toBeLessThanOrEqual(16 + 2 * PAGE);
+  });
+  part(
+    "of Bun's thread-local storage no page stays",
+    (_all, pid) => expect(threadStorage(pid).findIndex((byte) => byte !== 0)).toBe(-1),
+    process.arch === "arm64" ? "arm64 has no thread pointer in memory to find it by" : MEMORY_DENIED,
+  );
 });
 
 describe("afterwards", () => {

@@ -8,21 +8,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bundle } from "../../scripts/build/compile.ts";
 import { cut } from "../../scripts/build/cut.ts";
-import { Elf } from "../../scripts/build/elf.ts";
+import { Elf, PF_R, PF_W, PF_X, PT_LOAD } from "../../scripts/build/elf.ts";
 import { hostPlatform, PLATFORMS } from "../../scripts/build/platforms.ts";
-import { seal } from "../../scripts/build/seal.ts";
-import { until } from "../../scripts/linux/proc.ts";
+import { VARIABLES as FIXED, seal } from "../../scripts/build/seal.ts";
+import { status, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { forAll } from "../support/parallel.ts";
-import { OURS } from "../support/subject.ts";
+import { OURS, type Outcome, startReady, whileRunning } from "../support/subject.ts";
 import { HOSTILE, VARIABLES } from "../support/variables.ts";
 
 /** How a start went. */
-interface Run {
-  readonly exit: number | null;
-  readonly signal: string | null;
-  readonly stdout: string;
-  readonly stderr: string;
+interface Run extends Outcome {
   /** System calls, without what differs from start to start; undefined if they were not traced. */
   readonly calls: string | undefined;
 }
@@ -266,6 +262,73 @@ describe(`no argument changes anything but -v and --help${untraced}`, () => {
   });
 });
 
+describe("the environment that Bun sees instead", () => {
+  /** KiB of addresses that a start may take: 320 MB. */
+  const MOST = 312_500;
+  /** KiB of addresses that a start takes: VmPeak of proc(5). */
+  async function peak(env: Readonly<Record<string, string>>, program = OURS): Promise<number> {
+    let peak = Number.NaN;
+    await whileRunning(startReady({ program, env }), async ({ pid }) => {
+      peak = Number.parseInt(status(pid)?.["VmPeak"] ?? "", 10);
+    });
+    return peak;
+  }
+  /** What JavaScriptCore would heed, and what it would not. */
+  const other = ["0", "4096", "134217728", "1GiB", "x", ""];
+
+  for (const variable of FIXED) {
+    const [name = ""] = variable.split("=");
+    test(`${name} of the real one changes nothing`, async () => {
+      const usual = await peak({});
+      expect(usual).toBeLessThanOrEqual(MOST);
+      for (const value of other) {
+        const env = { [name]: value };
+        expect(await changes(OURS, { env }, true)).toEqual([]);
+        // The stack and the heap begin somewhere within a page or two.
+        expect(Math.abs((await peak(env)) - usual)).toBeLessThan(256);
+      }
+    });
+  }
+
+  test("matters: without the seal the real one decides how many addresses a start takes", async () => {
+    const real = Object.fromEntries(FIXED.map((variable) => variable.split("=") as [string, string]));
+    expect(await peak({}, unsealed)).toBeGreaterThan(10 * MOST);
+    expect(await peak(real, unsealed)).toBeLessThanOrEqual(MOST);
+  });
+
+  test("lies in memory that nobody can write to, and is what the executable's environ points to", () => {
+    const bytes = readFileSync(OURS);
+    const image = new Elf(bytes);
+    const memory = image.segments.filter(({ type }) => type === PT_LOAD);
+    /** The segment with the address, and where in the file it lies. */
+    const home = (address: number) => {
+      const segment = memory.find((it) => address >= it.address && address < it.address + it.size);
+      if (!segment) throw new Error(`nothing is loaded at ${address}`);
+      return { flags: segment.flags, offset: segment.offset + address - segment.address };
+    };
+    // Its names in the executable, with "=" for the first character, which no symbol of libc's has.
+    const addresses = image.symbols
+      .filter(({ name }) => /^=(nviron|environ|_environ)$/.test(name))
+      .map((it) => it.address);
+    expect(addresses).toHaveLength(3);
+    const [environ, ...others] = new Set(addresses);
+    expect(others).toEqual([]);
+    const [written, another] = image.relocations.filter(({ address }) => address === environ);
+    expect(another).toBeUndefined();
+    const found: string[] = [];
+    for (let entry = written?.addend ?? 0; ; entry += 8) {
+      const list = home(entry);
+      expect(list.flags & (PF_R | PF_W | PF_X)).toBe(PF_R);
+      const text = Number(bytes.readBigUInt64LE(list.offset));
+      if (text === 0) break;
+      const { flags, offset } = home(text);
+      expect(flags & (PF_R | PF_W | PF_X)).toBe(PF_R);
+      found.push(bytes.toString("latin1", offset, bytes.indexOf(0, offset)));
+    }
+    expect(found).toEqual([...FIXED]);
+  });
+});
+
 describe("without the seal", () => {
   const sensitive = {
     BUN_BE_BUN: "1",
@@ -320,7 +383,7 @@ describe("the seal", () => {
   test("fails for what is no executable", () => {
     expect(() => seal(Buffer.from("#!/bin/sh\n".repeat(20)), platform)).toThrow("not a 64-bit");
   });
-  test.each(["getenv", "secure_getenv", "gmtime_r", "sigaction", "signal", "pthread_sigmask", "vfprintf"])(
+  test.each(["getenv", "secure_getenv", "gmtime_r", "sigaction", "signal", "pthread_sigmask", "vfprintf", "getcwd"])(
     "fails if Bun no longer takes %s from libc",
     (name) => {
       expect(() => seal(renamed(name, "moved"), platform)).toThrow(`the import ${name} is there 0 times`);

@@ -14,6 +14,13 @@ export const PR_SET_SECCOMP = 22;
 export const PR_SET_NO_NEW_PRIVS = 38;
 /** sigaction(2). */
 export const RT_SIGACTION = ARM64 ? 134 : 13;
+/** sched_setattr(2), the first call that came after Linux 3.13. */
+const FIRST_AFTER_3_13 = ARM64 ? 274 : 314;
+/** Every call that came after Linux 3.13, and room for those to come. */
+export const AFTER_3_13: readonly number[] = Array.from(
+  { length: 600 - FIRST_AFTER_3_13 },
+  (_, index) => FIRST_AFTER_3_13 + index,
+);
 /** All that a wait for a signal can be: sigsuspend(2), and pause(2), which is ppoll(2) on arm64. */
 export const WAITS: readonly number[] = ARM64 ? [133, 73] : [130, 34];
 

@@ -12,6 +12,8 @@ export interface Case extends Omit<Launch, "program"> {
   readonly pidOne?: boolean;
   /** The case needs root, for what no user may do. */
   readonly root?: boolean;
+  /** What else this machine lacks for the case, if anything. */
+  readonly missing?: string | undefined;
 }
 
 /** What is compared: whether the program came to sleep, and how it ended, by itself or after SIGTERM. */
@@ -23,16 +25,15 @@ export interface Observation extends Outcome {
 export async function observe(program: string, { pidOne = false, ...launch }: Case): Promise<Observation> {
   const subject = await start({ program, ...launch }, { pidOne });
   const alive = () => !["Z", undefined].includes(status(subject.pid)?.["State"]?.[0]);
-  const ready = await until("the program to sleep or end", () =>
-    isReady(subject.pid) ? "ready" : !alive() && "ended",
-  );
-  if (ready === "ready") subject.send(SIGTERM);
-  return { ready: ready === "ready", ...(await subject.ended()) };
+  const seen = await until("the program to sleep or end", () => (isReady(subject.pid) ? "ready" : !alive() && "ended"));
+  const ready = seen === "ready";
+  if (ready) subject.send(SIGTERM);
+  return { ready, ...(await subject.ended()) };
 }
 
 /** The reason a case cannot run on this machine, or undefined. */
-function missingFor({ pidOne, root }: Case): string | undefined {
-  return (pidOne ? NEEDS_PID_ONE : undefined) ?? (root ? NEEDS_ROOT : undefined);
+function missingFor({ pidOne, root, missing }: Case): string | undefined {
+  return missing ?? (pidOne ? NEEDS_PID_ONE : undefined) ?? (root ? NEEDS_ROOT : undefined);
 }
 
 /**

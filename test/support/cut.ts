@@ -6,12 +6,9 @@ import { join } from "node:path";
 import { bundle } from "../../scripts/build/compile.ts";
 import { cut } from "../../scripts/build/cut.ts";
 import { Elf, PF_W, PF_X, PT_LOAD, type Section, type Segment, SHT_NOBITS } from "../../scripts/build/elf.ts";
-import { KEPT, reduceIcu } from "../../scripts/build/icu.ts";
+import { FORMAT, HEADER, ITEMS, KEPT, PACKAGE, reduceIcu } from "../../scripts/build/icu.ts";
 import type { Platform } from "../../scripts/build/platforms.ts";
 import { BUN_STORAGE } from "../../src/footprint.ts";
-
-/** Bytes from the beginning of ICU's data to its table of contents. */
-const HEADER = 144;
 
 /** Defines the tests: the cut takes out what it says and nothing else, and refuses whatever is not as it knows it. */
 export function testCut(platform: Platform): void {
@@ -41,7 +38,7 @@ function cases(platform: Platform): void {
     bytes = Buffer.alloc(whole.length);
     before = Buffer.alloc(whole.length);
     elf = new Elf(whole);
-    icu = whole.indexOf("CmnD") - 12;
+    icu = whole.indexOf(FORMAT.name) - FORMAT.at;
     table = icu + HEADER;
   }, 600_000);
 
@@ -114,7 +111,7 @@ function cases(platform: Platform): void {
     expect(small.length - sizes).toBeLessThan(1_000_000);
   });
 
-  test("Bun's thread-local storage is as large as src/footprint.ts takes it for", () => {
+  test("Bun's thread-local storage is as large as src/footprint.ts assumes", () => {
     expect(elf.threadStorage).toBeGreaterThanOrEqual(BUN_STORAGE);
   });
 
@@ -151,8 +148,8 @@ function cases(platform: Platform): void {
 
   /** What is done to the executable, and what the cut then says: by what it knows of ICU's data, and of executables. */
   const TAMPERED: Record<string, [(bytes: Buffer) => unknown, string]> = {
-    "ICU's data of another format": [(it) => it.write("CmnE", icu + 12), "ICU's data is there 0 times"],
-    "without a magic number": [(it) => it.writeUInt16LE(0, icu + 2), "ICU's data is there 0 times"],
+    "ICU's data of another format": [(it) => it.write("CmnE", icu + FORMAT.at), "ICU's data is there 0 times"],
+    "without a magic number": [(it) => it.writeUInt16LE(0, icu + FORMAT.magicAt), "ICU's data is there 0 times"],
     "with ICU's data twice": [
       (it) => it.copy(it, elf.section(".bun_builtins").offset, icu, icu + HEADER),
       "ICU's data is there 2 times",
@@ -162,7 +159,7 @@ function cases(platform: Platform): void {
     "names in EBCDIC": [(it) => it.writeUInt8(1, icu + 9), "another header"],
     "another version of the format": [(it) => it.writeUInt8(2, icu + 16), "another header"],
     "data of another version of Unicode": [(it) => it.writeUInt8(4, icu + 20), "another header"],
-    "one item less": [(it) => it.writeUInt32LE(count() - 1, table), `items instead of ${3990}`],
+    "one item less": [(it) => it.writeUInt32LE(count() - 1, table), `items instead of ${ITEMS}`],
     "no items": [(it) => it.writeUInt32LE(0, table), "ICU's data has 0 items"],
     "a name elsewhere": [(it) => it.writeUInt32LE(0, table + 4), "names of ICU's items do not follow"],
     "a name that does not end": [
@@ -170,7 +167,10 @@ function cases(platform: Platform): void {
       "names of ICU's items do not follow",
     ],
     "items of another ICU": [(it) => it.write("icudt79l", table + it.readUInt32LE(table + 4)), "is out of order"],
-    "an item out of order": [(it) => it.write("zz", table + it.readUInt32LE(table + 4) + 9), "is out of order"],
+    "an item out of order": [
+      (it) => it.write("zz", table + it.readUInt32LE(table + 4) + PACKAGE.length),
+      "is out of order",
+    ],
     "an item before the names' end": [(it) => it.writeUInt32LE(16, table + 8), "lies elsewhere"],
     "an item that is not aligned": [
       (it) => it.writeUInt32LE(it.readUInt32LE(table + 16) + 1, table + 16),
@@ -187,7 +187,7 @@ function cases(platform: Platform): void {
     ],
     "an item of another kind": [(it) => it.fill(0, offsetOf(7), offsetOf(7) + 4), "is not of a known kind"],
     "without an item that stays": [
-      (it) => it.write("uts46.nrn", it.indexOf("icudt78l/uts46.nrm") + 9),
+      (it) => it.write("uts46.nrn", it.indexOf(`${PACKAGE}uts46.nrm`) + PACKAGE.length),
       "ICU's data lacks one of",
     ],
     "a section that ends before ICU's data": [
@@ -233,7 +233,7 @@ function cases(platform: Platform): void {
         const plt = elf.section(".rela.plt");
         it.fill(1, plt.offset + plt.size, elf.section(".rodata").offset);
       },
-      "no room for more program headers",
+      "has no room between its sections",
     ],
   };
 

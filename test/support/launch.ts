@@ -1,20 +1,21 @@
 /**
  * Becomes the program under test: sets up what a parent can hand down (dispositions, blocked and
- * pending signals, descriptors, limits, user, working directory, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
+ * pending signals, descriptors, limits, user, working directory, mounts, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
  */
 import { dlopen, ptr } from "bun:ffi";
-import { mkdtempSync, rmdirSync } from "node:fs";
+import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../../scripts/linux/proc.ts";
-import { block, disposition, IGNORED_BY_BUN, raise } from "./signals.ts";
+import { IGNORED_BY_BUN } from "../../scripts/linux/signals.ts";
+import { block, disposition, raise } from "./signals.ts";
 
 /** What the program finds when it starts. */
 export interface Launch {
   readonly program: string;
   /** argv[0]; the program's path if left out. */
   readonly name?: string;
-  /** Arguments as bytes, one character a byte (Latin-1), so that any byte but NUL can be passed. */
+  /** Arguments as bytes, one character a byte (Latin-1), so that any byte but NUL can be passed; `bytesOf` makes them of a text. */
   readonly args?: readonly string[];
   /** The whole environment; `PATH` alone if left out. */
   readonly env?: Readonly<Record<string, string>>;
@@ -37,8 +38,16 @@ export interface Launch {
   readonly limits?: readonly (readonly [resource: number, value: number])[];
   /** User and group to run as. */
   readonly user?: number;
+  /** The working directory. */
+  readonly directory?: string;
   /** Run in a working directory that has been removed. */
   readonly unlinkedDirectory?: boolean;
+  /** What lies over a path, in a mount namespace of its own: a file, or an empty folder. As PID 1, or root. */
+  readonly covered?: readonly (readonly [path: string, file?: string])[];
+  /** The file by which a process enters a cgroup: done last. */
+  readonly cgroup?: string;
+  /** No memory may become code that was not when it was mapped: PR_SET_MDWE of prctl(2). */
+  readonly noNewCode?: boolean;
   /** Run with the root file system mounted read-only, in a mount namespace of its own. */
   readonly readOnlyRoot?: boolean;
   /** Start with a child that has died and has not been reaped: a zombie. For PID 1 of a namespace, or a subreaper. */
@@ -53,11 +62,15 @@ export interface Launch {
   readonly rootFolder?: string;
 }
 
+/** The bytes of `text` in UTF-8, as `args` takes them: what a path has to be passed as. */
+export const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
+
 const [SIG_DFL, SIG_IGN] = [0, 1] as const;
 const EPERM = 1;
 const [O_RDWR, CLONE_NEWNS, CLOSE_RANGE_CLOEXEC] = [2, 0x20000, 4];
 const [MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE] = [1, 32, 4096, 16384, 1 << 18];
 const [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS] = [22, 2, 36, 38];
+const [PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN] = [65, 1];
 
 const { symbols: libc } = dlopen("libc.so.6", {
   chdir: { args: ["cstring"], returns: "i32" },
@@ -126,7 +139,7 @@ function spoil(fd: number, how: "closed" | "full" | "broken pipe"): void {
   }
 }
 
-/** A NULL-terminated vector of C strings, and the memory it points to. */
+/** A NULL-terminated vector of C strings, of which each character is a byte, and the memory it points to. */
 function vector(strings: readonly string[]): { readonly vector: BigUint64Array; readonly memory: Buffer[] } {
   const memory = strings.map((text) => Buffer.from(`${text}\0`, "latin1"));
   return { vector: BigUint64Array.from([...memory.map((bytes) => BigInt(ptr(bytes))), 0n]), memory };
@@ -139,6 +152,7 @@ function launch(spec: Launch): void {
     must(libc.mount("none", "/", null, MS_REC | MS_PRIVATE, null), "mount private");
     must(libc.mount("none", "/", null, MS_REMOUNT | MS_BIND | MS_RDONLY, null), "mount read-only");
   }
+  if (spec.directory !== undefined) process.chdir(spec.directory);
   if (spec.unlinkedDirectory) {
     const folder = mkdtempSync(join(tmpdir(), "pause-gone-"));
     process.chdir(folder);
@@ -151,9 +165,14 @@ function launch(spec: Launch): void {
     Bun.spawnSync(["sh", "-c", "sleep 0.05 &"]);
     while (!childrenOf(process.pid).some((child) => child.state === "Z")) Bun.sleepSync(1);
   }
-  const argv = vector([spec.name ?? spec.program, ...(spec.args ?? [])]);
+  if (spec.covered) must(libc.unshare(CLONE_NEWNS), "unshare");
+  for (const [path, file] of spec.covered ?? []) {
+    const [source, type, flags] = file === undefined ? ["none", "tmpfs", 0] : [file, "", MS_BIND];
+    must(libc.mount(source, path, ptr(Buffer.from(`${type}\0`)), flags, null), `mount over ${path}`);
+  }
+  const argv = vector([bytesOf(spec.name ?? spec.program), ...(spec.args ?? [])]);
   const environment = vector(
-    Object.entries(spec.env ?? { PATH: "/usr/bin:/bin" }).map(([key, value]) => `${key}=${value}`),
+    Object.entries(spec.env ?? { PATH: "/usr/bin:/bin" }).map(([key, value]) => bytesOf(`${key}=${value}`)),
   );
   if (spec.rootFolder !== undefined) {
     must(libc.chroot(spec.rootFolder), "chroot");
@@ -173,8 +192,11 @@ function launch(spec: Launch): void {
   const limits = (spec.limits ?? []).map(
     ([resource, value]) => [resource, BigUint64Array.from([BigInt(value), BigInt(value)])] as const,
   );
+  // "0" is whoever writes it: cgroups(7).
+  if (spec.cgroup !== undefined) writeFileSync(spec.cgroup, "0");
   // Last but for the filter, and with nothing left to make: where memory is limited Bun itself may not get more.
   for (const [resource, value] of limits) must(libc.setrlimit(resource, value), "setrlimit");
+  if (spec.noNewCode) must(libc.prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, null, 0, 0), "prctl(PR_SET_MDWE)");
   // Bun, which runs this file, leaves descriptors of its own open.
   libc.close_range(3, ~0 >>> 0, CLOSE_RANGE_CLOEXEC);
   if (spec.refused || spec.allowed) {

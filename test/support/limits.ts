@@ -1,5 +1,7 @@
 /** Resources of setrlimit(2), as numbered in asm-generic/resource.h. */
 
+/** Size of the data: private memory that can be written to, in bytes. */
+export const RLIMIT_DATA = 2;
 /** Size of the stack, in bytes. */
 export const RLIMIT_STACK = 3;
 /** Size of a core file, in bytes. */

@@ -3,29 +3,12 @@
  * of them as JSON. Run as `bun masks.ts PROGRAM`, behind launch.ts, which may put a seccomp filter on all of it: one
  * Bun for all cases, where one for each would take ten times as long.
  */
-import { dlopen, ptr } from "bun:ffi";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { wait } from "../../scripts/bench/spawn.ts";
-import { HANDLED_MASK, status } from "../../scripts/linux/proc.ts";
+import { mask, type Status, sleepsWithHandlers, status } from "../../scripts/linux/proc.ts";
 import { SETTABLE, SIGKILL, SIGTERM } from "../../scripts/linux/signals.ts";
-import { IGNORED_BY_BUN, signalSet } from "./signals.ts";
-
-/** spawn.h: signals to set to their default, and a mask; open(2): O_RDWR. */
-const [POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK, O_RDWR] = [4, 8, 2];
-
-const { symbols: libc } = dlopen("libc.so.6", {
-  posix_spawn: { args: ["ptr", "cstring", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
-  posix_spawn_file_actions_addclosefrom_np: { args: ["ptr", "i32"], returns: "i32" },
-  posix_spawn_file_actions_adddup2: { args: ["ptr", "i32", "i32"], returns: "i32" },
-  posix_spawn_file_actions_addopen: { args: ["ptr", "i32", "cstring", "i32", "u32"], returns: "i32" },
-  posix_spawn_file_actions_init: { args: ["ptr"], returns: "i32" },
-  posix_spawnattr_init: { args: ["ptr"], returns: "i32" },
-  posix_spawnattr_setflags: { args: ["ptr", "i16"], returns: "i32" },
-  posix_spawnattr_setsigdefault: { args: ["ptr", "ptr"], returns: "i32" },
-  posix_spawnattr_setsigmask: { args: ["ptr", "ptr"], returns: "i32" },
-});
+import { command, wait } from "../../scripts/linux/spawn.ts";
 
 /** What is compared: the masks at rest, as `/proc/PID/status` has them, and what a SIGTERM does then. */
 export interface Masked {
@@ -41,44 +24,28 @@ export interface Masked {
   readonly stderr: string;
 }
 
-/**
- * Starts `program` with `blocked` as its mask, and pending if so said. A shell sends itself the signals, and they
- * outlive execve(2).
- *
- * `posix_spawn_file_actions_t` is 80 bytes, `posix_spawnattr_t` 336: spawn.h.
- */
+/** Starts `program` with `blocked` as its mask, and pending if so said: a shell sends itself the signals, and they outlive execve(2). */
 function spawn(program: string, blocked: readonly number[], pending: boolean, stderr: number): number {
   const script = `${pending ? `for n in ${blocked.join(" ")}; do kill -$n $$; done; ` : ""}exec "$0"`;
-  const strings = ["/bin/sh", "-c", script, program].map((text) => Buffer.from(`${text}\0`));
-  const [sh] = strings;
-  const argv = BigUint64Array.from([...strings.map((text) => BigInt(ptr(text))), 0n]);
-  const environment = new BigUint64Array(1);
-  const actions = new Uint8Array(80);
-  libc.posix_spawn_file_actions_init(actions);
-  const nothing = Buffer.from("/dev/null\0");
-  for (const fd of [0, 1]) libc.posix_spawn_file_actions_addopen(actions, fd, nothing, O_RDWR, 0);
-  libc.posix_spawn_file_actions_adddup2(actions, stderr, 2);
-  libc.posix_spawn_file_actions_addclosefrom_np(actions, 3);
-  const attributes = new Uint8Array(336);
-  libc.posix_spawnattr_init(attributes);
-  libc.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  libc.posix_spawnattr_setsigdefault(attributes, signalSet(...IGNORED_BY_BUN));
-  libc.posix_spawnattr_setsigmask(attributes, signalSet(...blocked));
-  const pid = new Int32Array(1);
-  if (libc.posix_spawn(pid, sh as Buffer, actions, attributes, argv, environment) !== 0) throw new Error("no shell");
-  return pid[0] as number;
+  return command(["/bin/sh", "-c", script, program], { blocked, stderr }).spawn();
 }
 
-/** Waits until the process sleeps with its handlers installed, and returns its status then. Its mask says nothing here. */
-function ready(pid: number): Readonly<Record<string, string>> {
+/** A mask of `/proc/PID/status` of which `signals` are the bits. */
+const maskOf = (signals: readonly number[]): bigint =>
+  signals.reduce((bits, signal) => bits | (1n << BigInt(signal - 1)), 0n);
+
+/**
+ * Waits until the process sleeps with its handlers installed and with the mask that it inherited, `blocked`: on the way it
+ * holds more back. Returns its status then.
+ */
+function atRest(pid: number, blocked: readonly number[]): Status {
   const deadline = performance.now() + 60_000;
   for (let asleep = 0; performance.now() < deadline; ) {
     const now = status(pid) ?? {};
-    const caught = BigInt(`0x${now["SigCgt"] || "0"}`);
     if (now["State"]?.startsWith("Z")) return now;
     // Twice, for the lines are not of one moment. Alone, it sleeps for no other thread of its own.
-    const alone = now["State"]?.startsWith("S") && now["Threads"] === "1";
-    asleep = alone && (caught & HANDLED_MASK) === HANDLED_MASK ? asleep + 1 : 0;
+    const alone = sleepsWithHandlers(now) && now["Threads"] === "1";
+    asleep = alone && mask(now, "SigBlk") === maskOf(blocked) ? asleep + 1 : 0;
     if (asleep > 1) return now;
     Bun.sleepSync(asleep > 0 ? 0.1 : 0.5);
   }
@@ -90,17 +57,16 @@ function observe(program: string, blocked: readonly number[], pending: boolean, 
   const stderr = openSync(log, "w");
   const pid = spawn(program, blocked, pending, stderr);
   closeSync(stderr);
-  const now = ready(pid);
+  const now = atRest(pid, blocked);
   const kept = blocked.includes(SIGTERM);
   process.kill(pid, SIGTERM);
-  const waits =
-    kept && ((BigInt(`0x${status(pid)?.["ShdPnd"] || "0"}`) >> BigInt(SIGTERM - 1)) & 1n) === 1n && status(pid);
+  const waits = kept && ((mask(status(pid), "ShdPnd") >> BigInt(SIGTERM - 1)) & 1n) === 1n;
   if (kept) process.kill(pid, SIGKILL);
   const ended = wait(pid);
   return {
     blocked: now["SigBlk"],
     // posix_spawn(3) may hand down 32 and 33, which are its own, as ignored.
-    ignored: (BigInt(`0x${now["SigIgn"] || "0"}`) & ~(3n << 31n)).toString(16),
+    ignored: (mask(now, "SigIgn") & ~(3n << 31n)).toString(16),
     caught: now["SigCgt"],
     pending: [now["SigPnd"], now["ShdPnd"]],
     terminated: waits ? "waits" : "ends it",

@@ -33,6 +33,23 @@ export async function runScript(
   return { status, stdout, stderr };
 }
 
+/** Runs `code`, a module, in the folder of a project: see `runScript`. */
+export async function evaluate(
+  code: string,
+  root: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
+  const child = Bun.spawn([process.execPath, "--eval", code], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { status, stdout, stderr };
+}
+
 /** Runs `scripts/image.ts`: see `runScript`. */
 export function image(
   args: readonly string[],

@@ -1,6 +1,6 @@
-/** What a parent hands down of signals: sets, masks and dispositions. */
+/** What a parent hands down of signals: masks and dispositions, and what is pending. */
 import { dlopen } from "bun:ffi";
-import { SIGPIPE, SIGXFSZ } from "../../scripts/linux/signals.ts";
+import { signalSet } from "../../scripts/linux/signals.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   raise: { args: ["i32"], returns: "i32" },
@@ -10,22 +10,6 @@ const { symbols: libc } = dlopen("libc.so.6", {
 
 /** sigprocmask(2): add the set to the blocked signals (bits/sigaction.h). */
 const SIG_BLOCK = 0;
-
-/** What Bun ignores in its own process, and a program that is started must not. */
-export const IGNORED_BY_BUN: readonly number[] = [SIGPIPE, SIGXFSZ];
-
-/** A `sigset_t`: 128 bytes, signal `n` is bit `n - 1`, counted from the lowest bit of the first word. */
-export type SignalSet = Uint32Array<ArrayBuffer>;
-
-/** Makes a `sigset_t` that holds `signals` (1 to 64) and no other: sigemptyset(3), sigaddset(3). */
-export function signalSet(...signals: readonly number[]): SignalSet {
-  const set = new Uint32Array(32);
-  for (const signal of signals) {
-    const bit = signal - 1;
-    set[bit >> 5] = (set[bit >> 5] ?? 0) | (1 << (bit & 31));
-  }
-  return set;
-}
 
 /** Blocks `signals` in this thread: sigprocmask(2). It cannot fail. */
 export function block(signals: readonly number[]): void {

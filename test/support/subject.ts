@@ -47,13 +47,13 @@ export interface Placement {
 export async function start(spec: Launch, placement: Placement = {}): Promise<Subject> {
   const launcher = [process.execPath, join(import.meta.dir, "launch.ts"), JSON.stringify(spec)];
   const shell = placement.before === undefined ? [] : ["sh", "-c", `${placement.before}; exec "$@"`, "sh"];
-  const outer = placement.pidOne ? (NAMESPACE?.command ?? []) : [];
+  const outer = placement.pidOne ? (NAMESPACE?.faithful ?? []) : [];
   const child = Bun.spawn([...outer, ...shell, ...launcher], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   const texts = Promise.all([child.stdout.text(), child.stderr.text()]);
   const running = () => child.exitCode === null && child.signalCode === null;
   let pid: number = child.pid;
   if (placement.pidOne) {
-    // unshare, our child, forks PID 1 of the new namespace.
+    // The shell that is our child forks PID 1 of the new namespace.
     pid = await until("PID 1 of the namespace", () => (running() ? childrenOf(child.pid)[0]?.pid : -1));
   }
   const ended = async (): Promise<Outcome> => {

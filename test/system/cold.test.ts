@@ -11,7 +11,7 @@ import {
   NO_LOOP_DEVICE,
   READ_AHEAD,
 } from "../../scripts/bench/cold.ts";
-import { CAUGHT, type Program } from "../../scripts/bench/programs.ts";
+import { PAUSE_READY, type Program } from "../../scripts/bench/programs.ts";
 import { ROOT } from "../../scripts/command/project.ts";
 import { until } from "../../scripts/linux/proc.ts";
 import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
@@ -22,7 +22,7 @@ const missing = coldObstacle() ?? (compileReference() ? undefined : NO_REFERENCE
 const obstacle = missing ?? ((await coldStarts([], 0)) ? undefined : NO_LOOP_DEVICE);
 
 const programs = [OURS, compileReference() ?? ""].map(
-  (path): Program => ({ name: path, path, args: [], ready: CAUGHT, version: true }),
+  (path): Program => ({ name: path, path, args: [], ready: PAUSE_READY, version: true }),
 );
 
 /** The files behind the loop devices of cold starts, those that have lost their names too, and such files. */
@@ -70,7 +70,10 @@ testIf(obstacle, "killed while it measures, it leaves nothing either", async () 
   const others = mounted();
   const source = `const { coldStarts } = await import(${JSON.stringify(join(ROOT, "scripts", "bench", "cold.ts"))});
     await coldStarts(${JSON.stringify(programs)}, 1e6);`;
-  const child = Bun.spawn([process.execPath, "-e", source], { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
+  const child = Bun.spawn([process.execPath, "-e", source], {
+    env: { ...process.env },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   try {
     await until("the disk", () => mounted() > others);
   } finally {

@@ -1,14 +1,17 @@
 /** The image as `npm run image` writes it: read back, measured against its limits, and refused on bad input. */
 import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { createHash } from "node:crypto";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import pkg from "../../package.json";
-import { CACHE } from "../../scripts/build/bun.ts";
+import { CACHE } from "../../scripts/build/cache.ts";
+import { Elf } from "../../scripts/build/elf.ts";
 import { PLATFORMS } from "../../scripts/build/platforms.ts";
 import { messageOf } from "../../scripts/command/report.ts";
-import { LIBC6, libc6 } from "../../scripts/image/debian.ts";
-import { licenceTexts } from "../../scripts/image/licences.ts";
+import { LIBC6 } from "../../scripts/image/debian.ts";
+import { libc6 } from "../../scripts/image/libc.ts";
+import { imageLicence, licenceTexts } from "../../scripts/image/licences.ts";
 import { librariesOf } from "../../scripts/image/rootfs.ts";
 import { ArchiveReader, type Descriptor, type Index, type Manifest, type ReadImage } from "../support/image-reader.ts";
 import { freshProject, image, type Outcome, POOL } from "../support/project.ts";
@@ -21,6 +24,8 @@ const GZIP_LIMIT = 29_500_000;
 const PATIENCE = 300_000;
 /** Any time: noon of a day long past. */
 const TIME = 1_000_000_800;
+/** Any address. */
+const SOURCE = "https://git.example/pause-ts";
 
 /** Why there can be no image here, or undefined: a machine may have neither apt nor a way to a Debian mirror. */
 const missing = process.env["CI"]
@@ -31,9 +36,10 @@ const missing = process.env["CI"]
     );
 const test = (title: string, body: () => void | Promise<void>) => testIf(missing, title, body);
 
-/** A component of a bill of materials, as far as its licences go. */
+/** A component of a bill of materials: what it is called, who supplies it, and its licences. */
 interface Component {
   readonly name: string;
+  readonly supplier?: { readonly name: string };
   readonly licenses: readonly unknown[];
   readonly externalReferences: readonly { readonly type: string; readonly url: string }[];
   readonly components?: readonly Component[];
@@ -59,7 +65,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "pause-image-"));
   const path = join(folder, "out", "pause-ts.oci.tar");
   const env = { SOURCE_DATE_EPOCH: String(TIME) };
-  built = await image(["--output", path, "--tag", "myorg/pause-ts:1", "--revision", "abc"], env);
+  built = await image(["--output", path, "--tag", "myorg/pause-ts:1", "--revision", "abc", "--source", SOURCE], env);
   if (built.status !== 0) throw new Error(built.stderr);
   archive = await ArchiveReader.open(path);
   [indexDescriptor, index] = archive.index();
@@ -131,8 +137,9 @@ for (const platform of PLATFORMS) {
       expect(read.config.config.Labels).toEqual({
         "org.opencontainers.image.created": new Date(TIME * 1000).toISOString().replace(".000", ""),
         "org.opencontainers.image.description": pkg.description,
-        "org.opencontainers.image.licenses": pkg.license,
+        "org.opencontainers.image.licenses": imageLicence(),
         "org.opencontainers.image.revision": "abc",
+        "org.opencontainers.image.source": SOURCE,
         "org.opencontainers.image.title": pkg.name,
         "org.opencontainers.image.version": pkg.version,
       });
@@ -140,14 +147,17 @@ for (const platform of PLATFORMS) {
       expect(index.annotations).toEqual(read.config.config.Labels);
     });
 
-    test("holds /pause, its libraries and their metadata, and no other file", () => {
+    test("holds /pause, its libraries and their metadata, and no other file", async () => {
       const files = of(architecture).read.files.filter(({ type }) => type !== "directory");
       const tuple = { amd64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" }[architecture];
-      const libraries = ["libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0", loader.replace(/.*\//, "")];
+      const needed = new Elf(await fileIn(architecture, "pause")).libraries;
+      expect(needed).toContain("libc.so.6");
+      const libraries = new Set([...needed, basename(loader)]);
       expect(files.map(({ path }) => path).sort()).toEqual(
         [
-          ...["etc/debian_version", "etc/os-release", loader.slice(1), "pause"],
-          ...libraries.map((name) => `lib/${tuple}/${name}`),
+          ...["etc/debian_version", "etc/os-release", `usr${loader}`, "pause"],
+          ...new Set(["lib", loader.replace(/^\/(\w+)\/.*/, "$1")]),
+          ...[...libraries].map((name) => `usr/lib/${tuple}/${name}`),
           ...licenceTexts().map(({ path }) => path),
           ...["usr/share/doc/libc6/copyright", "var/lib/dpkg/status.d/libc6", "var/lib/dpkg/status.d/libc6.md5sums"],
         ].sort(),
@@ -210,8 +220,46 @@ for (const platform of PLATFORMS) {
         pause?.digest ?? "",
       );
       expect(components.find(({ name }) => name === "libc6")?.purl).toBe(
-        `pkg:deb/debian/libc6@${LIBC6.version.replace("+", "%2B")}?arch=${architecture}&distro=debian-12&upstream=glibc`,
+        `pkg:deb/debian/libc6@${LIBC6.version.replace("+", "%2B")}?arch=${architecture}&distro=debian-${LIBC6.release}&upstream=glibc`,
       );
+    });
+
+    test("the bill of materials has what NTIA's minimum elements ask for", async () => {
+      const path = join(folder, "out", `pause-ts.${platform.name}.cdx.json`);
+      const { components, metadata, dependencies } = (await Bun.file(path).json()) as {
+        components: Component[];
+        metadata: {
+          authors: { name: string }[];
+          tools: { components: { name: string; version: string }[] };
+          component: Component;
+        };
+        dependencies: { ref: string }[];
+      };
+      const all = components.flatMap((component) => [component, ...(component.components ?? [])]);
+      const unsupplied = [metadata.component, ...all].filter(({ supplier }) => !supplier?.name);
+      expect(unsupplied.map(({ name }) => name)).toEqual([]);
+      expect(metadata.authors[0]?.name).toBeTruthy();
+      expect(metadata.tools.components).toContainEqual(
+        expect.objectContaining({ name: "npm run image", version: pkg.version }),
+      );
+      expect(dependencies.length).toBe(all.length + 1);
+    });
+
+    test("dpkg's checksums are those of the package's files in the image", async () => {
+      const lines = new TextDecoder().decode(await fileIn(architecture, "var/lib/dpkg/status.d/libc6.md5sums"));
+      const sums = lines
+        .trimEnd()
+        .split("\n")
+        .map((line) => line.split("  "));
+      expect(sums.map(([, path]) => path)).toContain("usr/share/doc/libc6/copyright");
+      for (const [sum, path = ""] of sums) {
+        expect([
+          path,
+          createHash("md5")
+            .update(await fileIn(architecture, path))
+            .digest("hex"),
+        ]).toEqual([path, sum ?? ""]);
+      }
     });
 
     test("the licences that the bill of materials names are in the image, and no others; every component has one", async () => {
@@ -230,22 +278,27 @@ for (const platform of PLATFORMS) {
     });
 
     test("a library that the package lacks is named", async () => {
-      const executable = Buffer.from(await new Response(await pauseOf(architecture)).bytes());
-      executable.write("libxx.so.9", executable.indexOf("libdl.so.2\0"));
+      const executable = Buffer.from(await fileIn(architecture, "pause"));
+      executable.write("libx.so.9", executable.indexOf("libm.so.6\0"));
       const libc = await libc6(platform);
       expect(() => librariesOf(executable, platform, libc)).toThrow(
-        `/pause needs libxx.so.9, which libc6 ${LIBC6.version} does not hold`,
+        `/pause needs libx.so.9, which libc6 ${LIBC6.version} does not hold`,
       );
     });
   });
 }
 
-/** The bytes of /pause in the archive. */
-async function pauseOf(architecture: string): Promise<Uint8Array> {
+/** The unpacked layers, by architecture. */
+const layers = new Map<string, Bun.Archive>();
+
+/** The bytes of the file at `path` in the image of an architecture. */
+async function fileIn(architecture: string, path: string): Promise<Uint8Array> {
   const [layer] = of(architecture).manifest.layers;
-  const tar = Bun.gunzipSync(archive.blob(layer as Descriptor).slice());
-  const entries = await new Bun.Archive(tar).files("pause");
-  return (await entries.get("pause")?.bytes()) ?? new Uint8Array();
+  const unpacked =
+    layers.get(architecture) ?? new Bun.Archive(Bun.gunzipSync(archive.blob(layer as Descriptor).slice()));
+  layers.set(architecture, unpacked);
+  const entries = await unpacked.files(path);
+  return (await entries.get(path)?.bytes()) ?? new Uint8Array();
 }
 
 test("a Debian mirror with the package serves a build", async () => {

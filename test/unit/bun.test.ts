@@ -1,6 +1,12 @@
-/** What src/ takes for granted about the pinned Bun. */
+/** What src/ and the build take for granted about the pinned Bun. */
 import { expect, test } from "bun:test";
+import { realpathSync } from "node:fs";
+import { join } from "node:path";
+import { EXECUTABLES } from "../../scripts/build/bun.ts";
+import { sha256Of } from "../../scripts/build/cache.ts";
 import { Elf } from "../../scripts/build/elf.ts";
+import { hostPlatform } from "../../scripts/build/platforms.ts";
+import { ROOT } from "../../scripts/command/project.ts";
 import { THREAD_STORAGE } from "../../src/footprint.ts";
 import { OURS } from "../support/subject.ts";
 
@@ -9,4 +15,9 @@ test("Bun's thread-local storage and a thread's control block fit into THREAD_ST
   expect(threadStorage).toBeGreaterThan(0);
   // A control block (struct pthread) takes 2,304 bytes, libc's own storage less than 256; a page for alignment.
   expect(threadStorage + 2304 + 256 + 4096).toBeLessThanOrEqual(THREAD_STORAGE);
+});
+
+test("the Bun that npm has installed is the one whose digest the build pins", async () => {
+  const installed = realpathSync(join(ROOT, "node_modules", ".bin", "bun"));
+  expect(await sha256Of(installed)).toBe(EXECUTABLES[hostPlatform().architecture]);
 });

@@ -1,6 +1,6 @@
 /** The guard of `npm run bench -- --check`: it names what is worse than recorded and nothing else. */
 import { describe, expect, test } from "bun:test";
-import { allowed, GUARDED, type Guarded, type Values, worse } from "../../scripts/bench/guard.ts";
+import { allowed, GUARDED, type Guarded, MOST_SPREAD, type Values, worse } from "../../scripts/bench/guard.ts";
 import recorded from "../../scripts/bench/recorded.json";
 
 const NAMES = Object.keys(GUARDED) as Guarded[];
@@ -13,12 +13,22 @@ for (const [platform, record] of Object.entries(recorded) as [string, Values][])
     });
 
     test.each(NAMES)("names %s when it is beyond its tolerance, and nothing else", (name) => {
-      for (const spread of [0, 0.3]) {
+      for (const spread of [0, MOST_SPREAD]) {
         const most = allowed(name, record[name], spread);
         expect(worse({ values: { ...record, [name]: most }, spread }, record)).toEqual([]);
         const over = { ...record, [name]: most + 0.01 };
         expect(worse({ values: over, spread }, record)).toEqual([expect.stringContaining(`${name}: `)]);
       }
+    });
+
+    test("takes no run for good whose times are too far apart to tell", () => {
+      const times = NAMES.filter((name) => GUARDED[name] === "spread");
+      expect(times.length).toBeGreaterThan(0);
+      const busy = { values: record, spread: MOST_SPREAD + 0.01 };
+      expect(worse(busy, record)).toEqual(
+        times.map((name) => `${name}: the machine is too busy: times of one program are 21 % apart, more than 20 %`),
+      );
+      for (const name of times) expect(allowed(name, 1, 0.9)).toBe(1 + MOST_SPREAD);
     });
 
     test("takes a figure that could not be measured, or that is not recorded, for worse", () => {

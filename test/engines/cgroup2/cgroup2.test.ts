@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { THREE_HANDLERS } from "../../../scripts/linux/proc.ts";
 import { describeEngine } from "../requirements.ts";
 import { record } from "../results.ts";
 import { emulator } from "../vm.ts";
@@ -19,7 +20,7 @@ const NONE = "0000000000000000";
 const MUST: Readonly<Record<Case, Observation>> = {
   rest: {
     ...{ Uid: NOBODY, Gid: NOBODY, CapEff: NONE, CapPrm: NONE, CapAmb: NONE, NoNewPrivs: "1" },
-    ...{ State: "S (sleeping)", Threads: "1", SigBlk: NONE, SigIgn: NONE, SigCgt: "0000000000014002" },
+    ...{ State: "S (sleeping)", Threads: "1", SigBlk: NONE, SigIgn: NONE, SigCgt: THREE_HANDLERS },
     ...{ Name: "pause", pid: "1", alone: 1 },
   },
   freeze: { left: [], heeded: false, status: 0 },
@@ -39,7 +40,7 @@ const NAMES: Readonly<Record<Case, string>> = {
   limit: `it lives under a memory.max of ${LIMIT / 1024 / 1024} MiB`,
 };
 
-describeEngine("cgroup v2", [emulator("amd64"), "mkfs.ext4", "apt-get", "dpkg-deb", "tar"], () => {
+describeEngine("cgroup v2", [emulator("amd64"), "xz", "mkfs.ext4", "apt-get", "dpkg-deb", "tar"], () => {
   let folder = "";
   let seen: Readonly<Record<string, string>> = {};
   const observed = (engine: EngineName, name: Case) =>

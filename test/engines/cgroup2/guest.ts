@@ -1,6 +1,6 @@
 /** The program of the virtual machine with cgroup v2: starts pause on each engine and prints what it was seen to do, one line a case. */
 import { exists, readFile, writeFile } from "node:fs/promises";
-import { until } from "../../../scripts/linux/proc.ts";
+import { showsReady, until } from "../../../scripts/linux/proc.ts";
 import { Containerd } from "../containerd.ts";
 import type { Engine, Pod, StartEngine } from "../engine.ts";
 import { Host } from "../host.ts";
@@ -32,8 +32,6 @@ interface Images {
 }
 
 const KIBIBYTE = 1024;
-/** SIGINT, SIGTERM and SIGCHLD, as in SigCgt of /proc/PID/status. */
-const THREE_HANDLERS = "0000000000014002";
 
 /** How long pause may take to start where it reads its own pages again and again, in seconds: the machine is emulated. */
 const LONGEST_START = 60;
@@ -81,13 +79,9 @@ class Cgroup {
   }
 }
 
-/** Waits until pause sleeps with its handlers in place. Throws if it does not, or is gone. */
+/** Waits until pause is ready. Throws if it is not, or is gone. */
 async function rested(host: Host, pid: number, seconds = LONGEST_START): Promise<void> {
-  const sleeps = async () => {
-    const { SigCgt, State } = await host.status(pid);
-    return SigCgt === THREE_HANDLERS && State === "S (sleeping)";
-  };
-  await until("pause sleeps", sleeps, seconds);
+  await until("pause to be ready", async () => showsReady(await host.status(pid)), seconds);
 }
 
 /** The letters of the states of a process's children, in the order of their PIDs. */

@@ -12,6 +12,9 @@ const PACKAGES = [
   ...["busybox-static", "coreutils", "dash", "e2fsprogs", "findutils", "mount", "tar", "util-linux"],
 ];
 
+/** The release of Debian whose kernel and engines run: the one that nodes of today have. */
+const SUITE = "trixie";
+
 /** Modules of the kernel for overlays, loop devices and a pod's network, in an order in which they load. */
 const MODULES = [
   ...["net/llc/llc", "net/802/stp", "net/bridge/bridge", "drivers/net/veth"],
@@ -71,7 +74,10 @@ async function furnish(root: string, folder: string, { modules }: Kernel): Promi
   const test = join(root, "test");
   await mkdir(join(test, "modules"), { recursive: true });
   for (const [index, name] of MODULES.entries()) {
-    await copyFile(join(modules, "kernel", `${name}.ko`), join(test, "modules", `${index}-${basename(name)}.ko`));
+    // Since Debian 13 modules are compressed.
+    const module = join(modules, "kernel", `${name}.ko`);
+    const copy = join(test, "modules", `${index}-${basename(name)}.ko`);
+    await run("sh", "-ec", 'if [ -e "$1" ]; then cp "$1" "$2"; else xz -dc "$1.xz" >"$2"; fi', "copy", module, copy);
   }
   await copyFile(process.execPath, join(test, "bun"));
   await chmod(join(test, "bun"), 0o755);
@@ -98,8 +104,8 @@ async function furnish(root: string, folder: string, { modules }: Kernel): Promi
  * it printed: values as of INIT, and observations by their keys.
  */
 export async function runMachine(folder: string, seconds: number): Promise<Readonly<Record<string, string>>> {
-  const apt = await Apt.open(join(folder, "apt"));
-  const system = await kernel(apt, "amd64", join(folder, "kernel"));
+  const apt = await Apt.open(join(folder, "apt"), { suite: SUITE });
+  const system = await kernel(apt, "linux-image-cloud-amd64", join(folder, "kernel"));
   const root = join(folder, "root");
   await apt.root(PACKAGES, root);
   for (const name of ["dev", "proc", "root", "run", "sys", "tmp"]) await mkdir(join(root, name), { recursive: true });

@@ -1,91 +1,152 @@
-/** The arm64 image on a real arm64 kernel: Debian's, started by qemu's system emulator with the image as its root. */
+/** The arm64 image on real arm64 kernels: Debian's, started by qemu's system emulator with the image as their root, beside C. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { chmod, copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { chmod, copyFile, exists, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../../package.json";
+import { ROOT } from "../../../scripts/command/project.ts";
+import { NO_SIGNALS, THREE_HANDLERS } from "../../../scripts/linux/proc.ts";
 import { image } from "../../support/project.ts";
 import { Apt } from "../apt.ts";
-import { describeEngine, PATIENCE } from "../requirements.ts";
+import { output } from "../command.ts";
+import { describeEngine } from "../requirements.ts";
+import { record } from "../results.ts";
 import { boot, END, emulator, initrd, kernel } from "../vm.ts";
+
+/** Compiles C for arm64. */
+const CROSS = "aarch64-linux-gnu-gcc";
+
+/** The kernels by the size of their pages in KiB, with a processor that has such: Armv8.0 has none of 16 KiB. */
+const KERNELS = [
+  { pages: 4, suite: "bookworm", newest: "linux-image-cloud-arm64", processor: "cortex-a72" },
+  { pages: 16, suite: "trixie", newest: "linux-image-arm64-16k", processor: "neoverse-n1" },
+] as const;
+
+/** The longest that a machine may run, in seconds: it takes forty on an idle one. */
+const LONGEST = 900;
 
 /** Orphans to reap. */
 const ORPHANS = 20;
 
-/** What the kernel runs first. It prints one `key value` a line and switches the machine off. */
+/** The fields of /proc/PID/status that are printed, the last in KiB. */
+const FIELDS = ["NSpid", "Threads", "SigBlk", "SigCgt", "Seccomp", "VmPTE"];
+
+/** Those of smaps_rollup, in KiB: the counters in `status` of Linux before 6.2 are out of date by up to 64 pages. */
+const MEMORY = ["Rss", "Anonymous"];
+
+/** What the kernel runs first. It prints one `key value` a line, keys of the two sides apart, and switches the machine off. */
 const INIT = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
 mount -t proc proc /proc; mount -t devtmpfs dev /dev
+echo
+echo "kernel $(uname -r)"
+echo "pages $(awk '/^KernelPageSize/ { print $2; exit }' /proc/self/smaps)"
 echo "version $(/pause -v)"
-unshare -p -f /pause 2>/said &
-shell=$!
-until pause=$(grep -l '^Name:.pause$' /proc/[0-9]*/status) && grep -q 'SigCgt:.*14002' $pause; do sleep 1; done
-sleep 1
-pause=\${pause#/proc/}; pause=\${pause%/status}
 children() { awk -v parent=$pause '$4 == parent' /proc/[0-9]*/stat | wc -l; }
-for field in NSpid Threads SigBlk SigCgt Seccomp RssAnon; do
-  echo "$field $(awk -v field=$field: '$1 == field { print $NF == "kB" ? $2 : $NF }' /proc/$pause/status)"
-done
-echo "executable $(grep -c '/pause$' /proc/$pause/maps)"
-nsenter -t $pause -p sh -c 'for n in $(seq ${ORPHANS}); do sh -c "sleep 5 &"; done'
-echo "adopted $(children)"
-sleep 8
-echo "left $(children)"
-kill -TERM $pause
-wait $shell
-echo "exit $?"
-echo "said $(cat /said)"
+live() {
+  unshare -p -f $2 2>/said &
+  shell=$!
+  until pause=$(grep -l '^Name:.pause$' /proc/[0-9]*/status) && grep -q 'SigCgt:.*${THREE_HANDLERS}' $pause; do sleep 1; done
+  sleep 1
+  pause=\${pause#/proc/}; pause=\${pause%/status}
+  for field in ${FIELDS.join(" ")}; do
+    echo "$1_$field $(awk -v field=$field: '$1 == field { print $NF == "kB" ? $2 : $NF }' /proc/$pause/status)"
+  done
+  for field in ${MEMORY.join(" ")}; do
+    echo "$1_$field $(awk -v field=$field: '$1 == field { print $2 }' /proc/$pause/smaps_rollup)"
+  done
+  echo "$1_executable $(grep -c '/pause$' /proc/$pause/maps)"
+  nsenter -t $pause -p sh -c 'for n in $(seq ${ORPHANS}); do sh -c "sleep 5 &"; done'
+  echo "$1_adopted $(children)"
+  sleep 8
+  echo "$1_left $(children)"
+  kill -TERM $pause
+  wait $shell
+  echo "$1_exit $?"
+  echo "$1_said $(cat /said)"
+}
+live ours /pause
+live reference /reference/pause
 echo "${END}"
 poweroff -f
 `;
 
-describeEngine("arm64 kernel", [emulator("arm64"), "cpio", "apt-get", "dpkg-deb", "gzip"], () => {
-  let folder = "";
-  let seen: Readonly<Record<string, string>> = {};
+/** Puts the image's files and the C pause into the new folder `root`. */
+async function furnish(root: string): Promise<void> {
+  const made = await image(["--rootfs", root, "--platform", "linux/arm64"], { SOURCE_DATE_EPOCH: "1" });
+  if (made.status !== 0) throw new Error(made.stderr);
+  for (const name of ["bin", "proc", "dev", "reference"]) await mkdir(join(root, name), { recursive: true });
+  const source = join(ROOT, "scripts", "reference", "pause.c");
+  await output([CROSS, "-O2", "-static", '-DVERSION="C"', "-o", join(root, "reference", "pause"), source]);
+  await Bun.write(join(root, "init"), INIT);
+  await chmod(join(root, "init"), 0o755);
+}
 
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "pause-arm64-kernel-"));
-    const apt = await Apt.open(join(folder, "apt"), { architecture: "arm64" });
-    const packages = join(folder, "packages");
-    const { image: system } = await kernel(apt, "arm64", packages);
-    await apt.unpack(["busybox-static"], packages);
-    const root = join(folder, "root");
-    const made = await image(["--rootfs", root, "--platform", "linux/arm64"], { SOURCE_DATE_EPOCH: "1" });
-    if (made.status !== 0) throw new Error(made.stderr);
-    for (const name of ["bin", "proc", "dev"]) await mkdir(join(root, name), { recursive: true });
-    await copyFile(join(packages, "bin", "busybox"), join(root, "bin", "busybox"));
-    await Bun.write(join(root, "init"), INIT);
-    await chmod(join(root, "init"), 0o755);
-    const packed = join(folder, "initrd.gz");
-    await initrd(root, packed);
-    seen = await boot({ architecture: "arm64", kernel: system, initrd: packed, memory: 1500, cpus: 1, seconds: 300 });
-  }, 2 * PATIENCE);
+for (const { pages, suite, newest, processor } of KERNELS) {
+  const needed = [emulator("arm64"), CROSS, "cpio", "apt-get", "dpkg-deb", "gzip"];
+  describeEngine(`arm64 kernel with pages of ${pages} KiB`, needed, () => {
+    let folder = "";
+    let seen: Readonly<Record<string, string>> = {};
+    /** What was printed of one side. */
+    const of = (side: "ours" | "reference") =>
+      Object.fromEntries(
+        Object.entries(seen).flatMap(([key, value]) =>
+          key.startsWith(`${side}_`) ? [[key.slice(side.length + 1), value] as const] : [],
+        ),
+      );
 
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+    beforeAll(
+      async () => {
+        folder = await mkdtemp(join(tmpdir(), "pause-arm64-kernel-"));
+        const root = join(folder, "root");
+        await furnish(root);
+        const apt = await Apt.open(join(folder, "apt"), { architecture: "arm64", suite });
+        const packages = join(folder, "packages");
+        const { image: system } = await kernel(apt, newest, packages);
+        await apt.unpack(["busybox-static"], packages);
+        // Since Debian 13 it lies in /usr/bin.
+        const places = [join(packages, "bin", "busybox"), join(packages, "usr", "bin", "busybox")];
+        for (const place of places) if (await exists(place)) await copyFile(place, join(root, "bin", "busybox"));
+        const packed = join(folder, "initrd.gz");
+        await initrd(root, packed);
+        const machine = {
+          architecture: "arm64",
+          processor,
+          kernel: system,
+          initrd: packed,
+          memory: 1500,
+          cpus: 1,
+        } as const;
+        seen = await boot({ ...machine, seconds: LONGEST });
+        const memory = Object.fromEntries(
+          (["ours", "reference"] as const).map((side) => {
+            const { Rss, Anonymous, VmPTE } = of(side);
+            return [side, { Rss, Anonymous, VmPTE }];
+          }),
+        );
+        await record(`arm64, pages of ${pages} KiB, memory in KiB`, { kernel: seen["kernel"], ...memory });
+      },
+      2 * LONGEST * 1000,
+    );
 
-  test("-v prints the version", () => {
-    expect(seen["version"]).toBe(`pause.ts ${pkg.version}`);
-  });
+    afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  test("PID 1 sleeps with one thread, three handlers and the lock, and JavaScript's memory is given back", () => {
-    expect(seen).toMatchObject({
-      NSpid: "1",
-      Threads: "1",
-      SigBlk: "0000000000000000",
-      SigCgt: "0000000000014002",
-      Seccomp: "2",
-      executable: "0",
+    test("-v prints the version", () => {
+      expect(seen).toMatchObject({ pages: `${pages}`, version: `pause.ts ${pkg.version}` });
     });
-    expect(Number(seen["RssAnon"])).toBeLessThan(300);
-  });
 
-  test("it reaps, and ends with 0 on SIGTERM", () => {
-    expect(seen).toMatchObject({
-      adopted: `${ORPHANS}`,
-      left: "0",
-      exit: "0",
-      said: "Shutting down, got signal: Terminated",
+    test("PID 1 sleeps with one thread, three handlers and the lock, and JavaScript's memory is given back", () => {
+      const both = { NSpid: "1", Threads: "1", SigBlk: NO_SIGNALS, SigCgt: THREE_HANDLERS };
+      expect(of("ours")).toMatchObject({ ...both, Seccomp: "2", executable: "0" });
+      expect(of("reference")).toMatchObject(both);
+      expect(Number(of("ours")["Anonymous"])).toBeLessThan(300);
+    });
+
+    test("it reaps, and ends with 0 on SIGTERM, as C does", () => {
+      const both = { adopted: `${ORPHANS}`, left: "0", exit: "0", said: "Shutting down, got signal: Terminated" };
+      expect(of("ours")).toMatchObject(both);
+      expect(of("reference")).toMatchObject(both);
     });
   });
-});
+}

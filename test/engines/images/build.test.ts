@@ -22,7 +22,14 @@ describeEngine("npm run image", ["faketime", "mount"], () => {
     async () => {
       const [here, there] = [join(folder, "here"), join(folder, "some where", "else")];
       await copyProject(there, { downloads: true });
-      const args = (output: string) => ["--output", join(output, "a.oci.tar"), "--revision", "abc"];
+      const args = (output: string) => [
+        "--output",
+        join(output, "a.oci.tar"),
+        "--revision",
+        "abc",
+        "--source",
+        "https://git.example/pause-ts",
+      ];
       const one = await image(args(here), TIME);
       const elsewhere = ["faketime", "2031-05-06 07:08:09", "sh", "-c", 'umask 077; exec "$@"', "sh"];
       const other = await image(

@@ -9,7 +9,7 @@ import { rfc3339 } from "../../../scripts/image/provenance.ts";
 import { ArchiveReader, type Manifest, type ReadImage } from "../../support/image-reader.ts";
 import { image } from "../../support/project.ts";
 import { Docker } from "../docker.ts";
-import { onNewHost } from "../engine.ts";
+import { type CommandLine, onNewHost } from "../engine.ts";
 import { MACHINE } from "../generations.ts";
 import type { Image } from "../images.ts";
 import { Podman } from "../podman.ts";
@@ -19,6 +19,8 @@ import { builderImage } from "./builder.ts";
 /** A build, with the copying of a large builder image. */
 const PATIENCE = 600_000;
 const TIME = 1_700_000_000;
+/** Any address. */
+const SOURCE = "https://git.example/pause-ts";
 
 /**
  * A docker client that can ask dockerd for a build by BuildKit: any before 23 can, later ones by the plugin buildx.
@@ -81,7 +83,8 @@ describeEngine("Containerfile", ["dockerd", "docker", "podman", "buildah", "npm"
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "pause-containerfile-"));
     const path = join(folder, "pause-ts.oci.tar");
-    const { status, stderr } = await image(["--output", path, "--revision", "abc"], { SOURCE_DATE_EPOCH: `${TIME}` });
+    const origin = ["--revision", "abc", "--source", SOURCE];
+    const { status, stderr } = await image(["--output", path, ...origin], { SOURCE_DATE_EPOCH: `${TIME}` });
     if (status !== 0) throw new Error(stderr);
     const archive = await ArchiveReader.open(path);
     for (const descriptor of archive.index()[1].manifests) {
@@ -100,7 +103,7 @@ describeEngine("Containerfile", ["dockerd", "docker", "podman", "buildah", "npm"
       test(
         `${name}, ${architecture}`,
         async () => {
-          await using engine = await onNewHost(MACHINE, start);
+          await using engine: CommandLine = await onNewHost<CommandLine>(MACHINE, start);
           const { host } = engine;
           const run = (...args: readonly string[]) => host.output([command, ...args], { ...engine.env, ...env });
           const saved = join(host.folder, "saved.tar");
@@ -116,6 +119,7 @@ describeEngine("Containerfile", ["dockerd", "docker", "podman", "buildah", "npm"
             ...[...build, "--file", join(context, "Containerfile"), "--tag", "localhost/pause:built"],
             ...["--build-arg", `BUILDER=${builder.reference}`, "--build-arg", `SOURCE_DATE_EPOCH=${TIME}`],
             ...["--build-arg", `CREATED=${rfc3339(TIME)}`, "--build-arg", "REVISION=abc"],
+            ...["--label", `org.opencontainers.image.source=${SOURCE}`],
             ...(otherPlatforms ? ["--platform", `linux/${architecture}`] : []),
             context,
           );

@@ -9,7 +9,7 @@ import { ArchiveReader, type Descriptor, type Manifest } from "../../support/ima
 import { image } from "../../support/project.ts";
 import { Containerd } from "../containerd.ts";
 import { Docker } from "../docker.ts";
-import { onNewHost } from "../engine.ts";
+import { type CommandLine, onNewHost } from "../engine.ts";
 import { busyboxImage, type Image } from "../images.ts";
 import { Podman } from "../podman.ts";
 import { describeGenerations, PATIENCE } from "../requirements.ts";
@@ -75,7 +75,7 @@ describeGenerations(
       test(
         `${name} loads it, and the smoke test passes`,
         async () => {
-          await using engine = await onNewHost(generation, start);
+          await using engine: CommandLine = await onNewHost<CommandLine>(generation, start);
           expect(await engine.load(archives.gzip)).toBe(REFERENCE);
           const [found] = JSON.parse(await engine.output("image", "inspect", REFERENCE)) as [
             { Id: string; Size: number },
@@ -101,7 +101,7 @@ describeGenerations(
       test(
         `the smoke test fails with ${name} for another image`,
         async () => {
-          await using engine = await onNewHost(generation, start);
+          await using engine: CommandLine = await onNewHost<CommandLine>(generation, start);
           await engine.output("load", "--input", shell.archive);
           const smoke = join(ROOT, "scripts", "smoke.sh");
           const wrong = await engine.host.run(["sh", smoke, name, shell.reference, shell.reference], engine.env);

@@ -12,7 +12,7 @@ import { ArchiveReader, type Descriptor, type Index } from "../../support/image-
 import { Containerd } from "../containerd.ts";
 import { Docker } from "../docker.ts";
 import { type CommandLine, type Engine, onNewHost } from "../engine.ts";
-import { SID } from "../generations.ts";
+import { type Generation, SID } from "../generations.ts";
 import { Host, type Result } from "../host.ts";
 import { Podman } from "../podman.ts";
 import { REGISTRY, startRegistry } from "../registry.ts";
@@ -62,7 +62,8 @@ function instead(text: string, here: string | RegExp, there: string): string {
   return changed;
 }
 
-describeEngine("Through a registry", ["debootstrap", "docker-registry", "node", "npm"], () => {
+/** Publishes with what `sid` has, and pulls with every generation. */
+function publishAndPull(sid: Generation): void {
   let folder = "";
   let archive = "";
   let published = "";
@@ -104,7 +105,7 @@ describeEngine("Through a registry", ["debootstrap", "docker-registry", "node", 
     const [trouble, status] = await Promise.all([built.stderr.text(), built.exited]);
     if (status !== 0) throw new Error(trouble);
     [index, { manifests }] = (await ArchiveReader.open(archive)).index();
-    publisher = await Host.start(await SID.root());
+    publisher = await Host.start(await sid.root());
     await startRegistry(publisher, store(), { name: GITHUB.GITHUB_ACTOR, password: TOKEN });
     for (const name of ["signer", "stranger"]) {
       const made = ["cosign", "generate-key-pair", "--output-key-prefix", join(folder, name)];
@@ -305,4 +306,10 @@ describeEngine("Through a registry", ["debootstrap", "docker-registry", "node", 
       });
     },
   );
-});
+}
+
+// Debian 13 has oras 1.2, which misses the index, and cosign 2.
+if (SID) {
+  const sid = SID;
+  describeEngine("Through a registry", ["debootstrap", "docker-registry", "node", "npm"], () => publishAndPull(sid));
+}

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { median } from "simple-statistics";
 import { until } from "../../../scripts/linux/proc.ts";
 import { Docker, STRICT } from "../docker.ts";
+import { STABLE } from "../generations.ts";
 import { describeGenerations, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";
 import { atRest, bothSides, compare, testPods, UNPRIVILEGED } from "./pod.ts";
@@ -43,128 +44,138 @@ async function ending(docker: Docker, name: string): Promise<Readonly<Record<str
 
 const QUIET_END = { stdout: "", Status: "exited", OOMKilled: false, error: "" };
 
-describeGenerations("Docker", ["dockerd", "docker", "containerd", "runc"], (generation) => {
-  const sides = bothSides(generation, Docker.start);
-  testPods(sides, UNPRIVILEGED);
+describeGenerations(
+  "Docker",
+  ["dockerd", "docker", "containerd", "runc"],
+  (generation) => {
+    const sides = bothSides(generation, Docker.start);
+    testPods(sides, UNPRIVILEGED);
 
-  test(
-    "docker run with -v prints name and version",
-    () =>
-      compare(sides(), { status: 0, words: 2, stderr: "" }, async (docker) => {
-        const { status, stdout, stderr } = await docker.run("run", "--rm", ...STRICT, docker.pause, "-v");
-        expect(stdout).toEndWith("\n");
-        return { status, words: stdout.split(" ").length, lines: stdout.split("\n").length, stderr };
-      }),
-    PATIENCE,
-  );
-
-  test(
-    "docker inspect: the entry point, no command, nobody's user, and no init before it",
-    () =>
-      compare(sides(), { entrypoint: ["/pause"], user: "65535:65535", init: null, path: "/pause" }, async (docker) => {
-        await start(docker, "inspected");
-        const field = (name: string) => docker.inspect("inspected", name);
-        const seen = {
-          entrypoint: await field(".Config.Entrypoint"),
-          command: (await field(".Config.Cmd")) ?? [],
-          user: await field(".Config.User"),
-          init: await field(".HostConfig.Init"),
-          path: await field(".Path"),
-          args: await field(".Args"),
-          restarts: await field(".RestartCount"),
-        };
-        await docker.output("rm", "--force", "inspected");
-        return seen;
-      }),
-    PATIENCE,
-  );
-
-  test(
-    "docker stop: it ends with 0 and says why, well under a second",
-    async () => {
-      const times: Record<string, number> = {};
-      const end = { ...QUIET_END, ExitCode: 0, stderr: "Shutting down, got signal: Terminated\n" };
-      await compare(sides(), end, async (docker) => {
-        const taken: number[] = [];
-        for (let stop = 1; stop < STOPS; stop++) {
-          await start(docker, "stopping");
-          taken.push(await timeOfStop(docker));
-          await docker.output("rm", "stopping");
-        }
-        await start(docker, "stopping");
-        taken.push(await timeOfStop(docker));
-        times[docker === sides().ours ? "ours" : "reference"] = Math.round(median(taken));
-        return ending(docker, "stopping");
-      });
-      await record(`Docker of ${generation.name}, docker stop, median of ${STOPS}, milliseconds`, times);
-      for (const time of Object.values(times)) expect(time).toBeLessThan(SLOWEST_STOP);
-    },
-    PATIENCE,
-  );
-
-  test(
-    "docker kill: no signal but three ends it",
-    () =>
-      compare(sides(), { unmoved: true, ...QUIET_END, ExitCode: 0 }, async (docker) => {
-        const pid = await start(docker, "killed");
-        const before = await atRest(docker.host, pid);
-        for (const signal of [...UNHEEDED, ...UNHEEDED_TOO]) await docker.output("kill", "--signal", signal, "killed");
-        const unmoved = Bun.deepEquals(await atRest(docker.host, pid), before);
-        await docker.output("kill", "--signal", "TERM", "killed");
-        return { unmoved, ...(await ending(docker, "killed")) };
-      }),
-    PATIENCE,
-  );
-
-  for (const [signal, ExitCode, stderr] of [
-    ["INT", 0, "Shutting down, got signal: Interrupt\n"],
-    ["TERM", 0, "Shutting down, got signal: Terminated\n"],
-    ["KILL", 128 + 9, ""],
-  ] as const) {
     test(
-      `docker kill --signal ${signal}: status ${ExitCode}`,
+      "docker run with -v prints name and version",
       () =>
-        compare(sides(), { ...QUIET_END, ExitCode, stderr }, async (docker) => {
-          await start(docker, "signalled");
-          await docker.output("kill", "--signal", signal, "signalled");
-          return ending(docker, "signalled");
+        compare(sides(), { status: 0, words: 2, stderr: "" }, async (docker) => {
+          const { status, stdout, stderr } = await docker.run("run", "--rm", ...STRICT, docker.pause, "-v");
+          expect(stdout).toEndWith("\n");
+          return { status, words: stdout.split(" ").length, lines: stdout.split("\n").length, stderr };
         }),
       PATIENCE,
     );
-  }
 
-  test(
-    "--restart=always: it is back after its death and after a restart of the daemon, and a container can join it again",
-    () =>
-      compare(sides(), { revived: true, restarted: true, joined: "1 /pause" }, async (docker) => {
-        const name = "always";
-        const first = await start(docker, name, "--restart", "always");
-        const anew = (old: number) =>
-          until("it runs again", async () => {
-            const { Pid, Running } = (await docker.inspect(name, ".State")) as { Pid: number; Running: boolean };
-            return Running && Pid !== 0 && Pid !== old && Pid;
-          });
-        await docker.host.kill(first, "KILL");
-        const second = await anew(first);
-        const revived = await atRest(docker.host, second);
-        const { pid, Threads } = revived;
-        await docker.restart();
-        // PIDs count on, so another one is another process.
-        const third = await anew(second);
-        const restarted = await atRest(docker.host, third);
-        const look = "echo 1 $(cat /proc/1/cmdline | tr '\\0' ' ')";
-        const joiner = ["run", "--rm", "--pid", `container:${name}`, "--network", `container:${name}`];
-        const joined = await docker.output(...joiner, docker.busybox, "sh", "-c", look);
-        await docker.output("rm", "--force", name);
-        return {
-          revived: pid === "1" && Threads === "1",
-          restarted: Bun.deepEquals(restarted, revived),
-          joined,
-        };
-      }),
-    PATIENCE,
-  );
-});
+    test(
+      "docker inspect: the entry point, no command, nobody's user, and no init before it",
+      () =>
+        compare(
+          sides(),
+          { entrypoint: ["/pause"], user: "65535:65535", init: null, path: "/pause" },
+          async (docker) => {
+            await start(docker, "inspected");
+            const field = (name: string) => docker.inspect("inspected", name);
+            const seen = {
+              entrypoint: await field(".Config.Entrypoint"),
+              command: (await field(".Config.Cmd")) ?? [],
+              user: await field(".Config.User"),
+              init: await field(".HostConfig.Init"),
+              path: await field(".Path"),
+              args: await field(".Args"),
+              restarts: await field(".RestartCount"),
+            };
+            await docker.output("rm", "--force", "inspected");
+            return seen;
+          },
+        ),
+      PATIENCE,
+    );
+
+    test(
+      "docker stop: it ends with 0 and says why, well under a second",
+      async () => {
+        const times: Record<string, number> = {};
+        const end = { ...QUIET_END, ExitCode: 0, stderr: "Shutting down, got signal: Terminated\n" };
+        await compare(sides(), end, async (docker) => {
+          const taken: number[] = [];
+          for (let stop = 1; stop < STOPS; stop++) {
+            await start(docker, "stopping");
+            taken.push(await timeOfStop(docker));
+            await docker.output("rm", "stopping");
+          }
+          await start(docker, "stopping");
+          taken.push(await timeOfStop(docker));
+          times[docker === sides().ours ? "ours" : "reference"] = Math.round(median(taken));
+          return ending(docker, "stopping");
+        });
+        await record(`Docker of ${generation.name}, docker stop, median of ${STOPS}, milliseconds`, times);
+        for (const time of Object.values(times)) expect(time).toBeLessThan(SLOWEST_STOP);
+      },
+      PATIENCE,
+    );
+
+    test(
+      "docker kill: no signal but three ends it",
+      () =>
+        compare(sides(), { unmoved: true, ...QUIET_END, ExitCode: 0 }, async (docker) => {
+          const pid = await start(docker, "killed");
+          const before = await atRest(docker.host, pid);
+          for (const signal of [...UNHEEDED, ...UNHEEDED_TOO])
+            await docker.output("kill", "--signal", signal, "killed");
+          const unmoved = Bun.deepEquals(await atRest(docker.host, pid), before);
+          await docker.output("kill", "--signal", "TERM", "killed");
+          return { unmoved, ...(await ending(docker, "killed")) };
+        }),
+      PATIENCE,
+    );
+
+    for (const [signal, ExitCode, stderr] of [
+      ["INT", 0, "Shutting down, got signal: Interrupt\n"],
+      ["TERM", 0, "Shutting down, got signal: Terminated\n"],
+      ["KILL", 128 + 9, ""],
+    ] as const) {
+      test(
+        `docker kill --signal ${signal}: status ${ExitCode}`,
+        () =>
+          compare(sides(), { ...QUIET_END, ExitCode, stderr }, async (docker) => {
+            await start(docker, "signalled");
+            await docker.output("kill", "--signal", signal, "signalled");
+            return ending(docker, "signalled");
+          }),
+        PATIENCE,
+      );
+    }
+
+    test(
+      "--restart=always: it is back after its death and after a restart of the daemon, and a container can join it again",
+      () =>
+        compare(sides(), { revived: true, restarted: true, joined: "1 /pause" }, async (docker) => {
+          const name = "always";
+          const first = await start(docker, name, "--restart", "always");
+          const anew = (old: number) =>
+            until("it runs again", async () => {
+              const { Pid, Running } = (await docker.inspect(name, ".State")) as { Pid: number; Running: boolean };
+              return Running && Pid !== 0 && Pid !== old && Pid;
+            });
+          await docker.host.kill(first, "KILL");
+          const second = await anew(first);
+          const revived = await atRest(docker.host, second);
+          const { pid, Threads } = revived;
+          await docker.restart();
+          // PIDs count on, so another one is another process.
+          const third = await anew(second);
+          const restarted = await atRest(docker.host, third);
+          const look = "echo 1 $(cat /proc/1/cmdline | tr '\\0' ' ')";
+          const joiner = ["run", "--rm", "--pid", `container:${name}`, "--network", `container:${name}`];
+          const joined = await docker.output(...joiner, docker.busybox, "sh", "-c", look);
+          await docker.output("rm", "--force", name);
+          return {
+            revived: pid === "1" && Threads === "1",
+            restarted: Bun.deepEquals(restarted, revived),
+            joined,
+          };
+        }),
+      PATIENCE,
+    );
+  },
+  { of: STABLE },
+);
 
 /** Milliseconds that `docker stop stopping` takes. */
 async function timeOfStop(docker: Docker): Promise<number> {

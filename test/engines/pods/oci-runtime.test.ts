@@ -1,5 +1,7 @@
 /** Pods on runc and crun alone, in the strictest bundle there is. */
 import { beforeAll, expect, test } from "bun:test";
+import { THREE_HANDLERS } from "../../../scripts/linux/proc.ts";
+import { STABLE } from "../generations.ts";
 import { type Limits, OciRuntime } from "../oci.ts";
 import { describeGenerations, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";
@@ -24,7 +26,7 @@ const LIVES = {
   Seccomp: "2",
   pid: "1",
   Threads: "1",
-  SigCgt: "0000000000014002",
+  SigCgt: THREE_HANDLERS,
   status: 0,
   stdout: "",
   stderr: "Shutting down, got signal: Terminated\n",
@@ -120,6 +122,6 @@ for (const name of ["runc", "crun"] as const) {
         2 * PATIENCE,
       );
     },
-    [...engines, ...tools],
+    { tools: [...engines, ...tools], of: STABLE },
   );
 }

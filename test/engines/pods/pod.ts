@@ -1,10 +1,10 @@
 /** What a pod must do, whichever engine runs it: one table of cases, each run with ours and with the C reference. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
-import { until } from "../../../scripts/linux/proc.ts";
+import { NO_SIGNALS, showsReady, THREE_HANDLERS, until } from "../../../scripts/linux/proc.ts";
 import { type Engine, type Member, onNewHost, type Pod } from "../engine.ts";
 import type { Generation } from "../generations.ts";
-import type { Host, Status } from "../host.ts";
+import type { Host } from "../host.ts";
 import { busyboxImage, type Image, pauseImage, referenceImage } from "../images.ts";
 import { PATIENCE } from "../requirements.ts";
 
@@ -17,9 +17,6 @@ export interface Sides<E extends AsyncDisposable = Engine> {
 /** What both sides are observed to do. */
 type Observation = Readonly<Record<string, unknown>>;
 
-/** SIGINT, SIGTERM and SIGCHLD, as in SigCgt of /proc/PID/status. */
-const THREE_HANDLERS = "0000000000014002";
-const NO_SIGNALS = "0000000000000000";
 const NOBODY = "65535\t65535\t65535\t65535";
 const NO_CAPABILITIES = "0000000000000000";
 
@@ -33,10 +30,9 @@ export const UNPRIVILEGED = {
   NoNewPrivs: "1",
 };
 
-/** Waits until pause sleeps with its handlers. Throws if it does not within `seconds`, or is gone. */
+/** Waits until pause is ready. Throws if it is not within `seconds`, or is gone. */
 export async function asleep(host: Host, pid: number, seconds?: number): Promise<void> {
-  const sleeps = ({ SigCgt, State }: Status) => SigCgt === THREE_HANDLERS && State === "S (sleeping)";
-  await until("pause sleeps", async () => sleeps(await host.status(pid)), seconds);
+  await until("pause to be ready", async () => showsReady(await host.status(pid)), seconds);
 }
 
 /** What /proc tells of pause once it sleeps; if it does not within `seconds`, of what it does instead. Throws if it is gone. */
@@ -63,7 +59,7 @@ export async function ownNamespaces(host: Host, pid: number): Promise<string[]> 
 }
 
 /** Ends a script that keeps a container running. */
-const STAY = "exec sleep 86400";
+export const STAY = "exec sleep 86400";
 
 /** Prints the command lines of all processes that a container sees, except the one that looks. */
 const LOOK = `for process in /proc/[0-9]*; do
@@ -81,7 +77,7 @@ async function seen(
 }
 
 /** The children that the host sees `pid` have. */
-async function children(host: Host, pid: number): Promise<{ readonly pid: number; readonly state: string }[]> {
+export async function children(host: Host, pid: number): Promise<{ readonly pid: number; readonly state: string }[]> {
   return (await host.processes()).filter(({ parent }) => parent === pid);
 }
 

@@ -1,4 +1,5 @@
 /** Pods with `hostUsers: false`: a user namespace of their own, which the containers that join share. */
+import { STABLE } from "../generations.ts";
 import { MAPPING, OciRuntime } from "../oci.ts";
 import { describeGenerations } from "../requirements.ts";
 import { bothSides, testPods, UNPRIVILEGED } from "./pod.ts";
@@ -17,6 +18,6 @@ for (const name of ["runc", "crun"] as const) {
       const sides = bothSides(generation, OciRuntime.with(name, { userNamespaces: true }));
       testPods(sides, { ...UNPRIVILEGED, Uid: MAPPED, Gid: MAPPED, ownNamespaces });
     },
-    ["mkfs.ext4", "losetup", "blockdev", "findmnt"],
+    { tools: ["mkfs.ext4", "losetup", "blockdev", "findmnt"], of: STABLE },
   );
 }

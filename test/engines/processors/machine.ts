@@ -97,7 +97,7 @@ export interface Parts {
 export async function parts(folder: string): Promise<Parts> {
   const apt = await Apt.open(join(folder, "apt"));
   const packages = join(folder, "packages");
-  const system = await kernel(apt, "amd64", packages);
+  const system = await kernel(apt, "linux-image-cloud-amd64", packages);
   const root = join(folder, "root");
   const made = await image(["--rootfs", root, "--platform", "linux/amd64"], { SOURCE_DATE_EPOCH: "1" });
   if (made.status !== 0) throw new Error(made.stderr);

@@ -1,0 +1,112 @@
+/**
+ * All that is not equal between pause-ts and a C pause, as tables of the README and of docs/surroundings.md. Part of
+ * `npm run check`, where both must be there as they are here; `bun scripts/differences.ts --write` puts them there.
+ *
+ * test/contract/differences.test.ts shows each row, by its title, and does not compile while one is missing.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { markdownTable } from "markdown-table";
+import { ROOT } from "./command/project.ts";
+import { fail, InputError } from "./command/report.ts";
+
+/** A case in which the two differ. */
+export interface Difference {
+  /** What a C pause does, linked statically as upstream's is. */
+  readonly c: string;
+  /** What ours does: it runs, or how it ends. */
+  readonly ours: string;
+  /** An operator may meet it: the README has the row as well. */
+  readonly met?: true;
+}
+
+/** By title, in the order of the documents. A limit is the first that was seen to be too small on x86-64 with glibc 2.36. */
+export const DIFFERENCES = {
+  "address space under 267 MiB, data under 196 MiB": { c: "runs from 1 MiB on", ours: "aborts", met: true },
+  "fewer than 6 open files": {
+    c: "runs",
+    ours: "the loader says so, status 127; with 4 Bun's report of a crash; with 5 it aborts",
+  },
+  "6 open files exactly": { c: "runs", ours: "runs; 1.4 MiB of Bun's memory stay" },
+  "a stack under 64 KiB": { c: "runs from 32 KiB on", ours: "SIGSEGV" },
+  "memory limit": {
+    c: "starts under 1 MiB",
+    ours: "takes [2.5 MiB to start](docs/footprint.md#small-memory-limits)",
+    met: true,
+  },
+  "a commit limit (`vm.overcommit_memory=2`)": { c: "takes 0.5 MiB of it", ours: "takes 196 MiB while it starts" },
+  processor: { c: "any x86-64", ours: "with SSE4.2 and POPCNT; not qemu64, kvm64", met: true },
+  "no memory may become code (`MemoryDenyWriteExecute=`)": { c: "runs", ours: "one line, status 71", met: true },
+  "no `/proc` or no `/dev/urandom`": { c: "runs", ours: "aborts" },
+  "`/proc/self/maps` that cannot be read": { c: "runs", ours: "aborts" },
+  "`/dev/urandom` that reads 0 bytes": { c: "runs", ours: "spins and never waits" },
+  "glibc before 2.34": { c: "needs none", ours: "the loader says so, status 1" },
+  "a library of `LD_PRELOAD`": { c: "ignored", ours: "loaded; 1.4 MiB of Bun's memory stay" },
+  "a filter that refuses what the loader calls: mmap, openat, fstat, read, pread64, close": {
+    c: "runs",
+    ours: "the loader says so, status 127; that of glibc 2.36 for mmap SIGSEGV",
+  },
+  "a filter that refuses munmap, futex": { c: "runs", ours: "aborts" },
+  "a filter that refuses prlimit64, eventfd2": { c: "runs", ours: "Bun's report of a crash" },
+  "a filter that refuses sigprocmask": { c: "runs", ours: "one line, status 71" },
+  "a filter that refuses exit_group": { c: "runs, ends by exit", ours: "runs; SIGSEGV when it is told to end" },
+  "a filter that refuses prctl": { c: "runs", ours: "runs without its lock, and says so" },
+  "SIGTERM to PID 1 that comes too early is dropped": {
+    c: "for 0.5 ms",
+    ours: "for 3 ms; 0.6 s at 1 % of a processor",
+    met: true,
+  },
+  "a dead child": {
+    c: "a zombie until `waitpid`; counted in `cutime`",
+    ours: "never a zombie, not counted",
+    met: true,
+  },
+  "SIGCHLD inherited as blocked": { c: "leaves zombies", ours: "reaps", met: true },
+  "core file when a signal kills it (not PID 1)": { c: "if the limit allows", ours: "never", met: true },
+  "`/proc/1/status`": { c: "as the engine set it up", ours: "NoNewPrivs 1, one more seccomp filter", met: true },
+  "`/proc/1/exe`, `ns` and the like": { c: "for the same user", ours: "take CAP_SYS_PTRACE", met: true },
+  "`--help`, `-h`, `--version`": { c: "ignored", ours: "print and exit 0" },
+} as const satisfies Readonly<Record<string, Difference>>;
+
+/** A row's title. */
+export type Title = keyof typeof DIFFERENCES;
+
+/** The documents, which rows each has, and where its links start. */
+const DOCUMENTS = [
+  { name: "README.md", met: true, root: "" },
+  { name: "docs/surroundings.md", met: false, root: "docs/" },
+] as const;
+
+/** The heading of the tables, by which they are found. */
+const HEADING = ["what", "C", "pause-ts"];
+
+/** The table: of those rows that an operator may meet, or of all. Links are taken as from the root; those that begin with `root` lose it. */
+function table(met: boolean, root: string): string {
+  const all: [string, Difference][] = Object.entries(DIFFERENCES);
+  const rows = all.filter(([, row]) => row.met || !met).map(([title, { c, ours }]) => [title, c, ours]);
+  const text = markdownTable([HEADING, ...rows], { align: ["l", "l", "l"], alignDelimiters: false, padding: true });
+  return text.replaceAll(`](${root}`, "](");
+}
+
+/** Has each document say what DIFFERENCES says, or throws an InputError that names the first one that does not. */
+function differences(write: boolean): void {
+  const start = `| ${HEADING.join(" | ")} |\n`;
+  for (const { name, met, root } of DOCUMENTS) {
+    const text = readFileSync(join(ROOT, name), "utf8");
+    const [before, after] = text.split(start);
+    if (before === undefined || after === undefined) throw new InputError(`${name} has no table of the differences`);
+    const rest = after.replace(/^(?:\|.*\n)*/, "");
+    const expected = `${before}${table(met, root)}\n${rest}`;
+    if (expected === text) continue;
+    if (!write) throw new InputError(`${name} has not the rows of DIFFERENCES: bun scripts/differences.ts --write`);
+    writeFileSync(join(ROOT, name), expected);
+  }
+}
+
+if (import.meta.main) {
+  try {
+    differences(process.argv.includes("--write"));
+  } catch (error) {
+    fail(error);
+  }
+}

@@ -1,0 +1,188 @@
+/** Gets the C library's package: from whoever brings it, the cache, a Debian mirror by its digest, or Debian's signed index. */
+import { copyFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { inCache, kept, sha256Of } from "../build/cache.ts";
+import type { Platform } from "../build/platforms.ts";
+import { InputError, messageOf, notice, withProgress } from "../command/report.ts";
+import { downloadByApt, mirrorsOfApt, NotThere, newest } from "./apt.ts";
+import { type DebianPackage, LIBC6, unpack } from "./debian.ts";
+
+/** Where packages come from. */
+export interface Supply {
+  /** Root of a Debian mirror (http, https or file URL); undefined: as apt is set up. */
+  readonly mirror?: string | undefined;
+  /** Packages that are there already, by architecture: no mirror is asked for these. */
+  readonly brought?: ReadonlyMap<string, DebianPackage>;
+  /** For how long a mirror may send nothing, in milliseconds; default: PATIENCE. */
+  readonly patience?: number;
+  /** File with the keys that Debian's indexes are checked by; default: that of the package debian-archive-keyring. */
+  readonly keyring?: string;
+}
+
+/** For how long a mirror may send nothing before it is given up, in milliseconds. */
+const PATIENCE = 20_000;
+
+/** What helps where no mirror does. */
+const HELP = "name another mirror with --debian-mirror URL, or a package with --libc6 FILE";
+
+/** What follows from another package than the pinned one. */
+const CONSEQUENCE = "the image's digest is another than the release's, and its bill of materials says what is in it";
+
+/** The pinned package cannot be had, and some mirrors do not have it. */
+class Gone extends InputError {
+  /** The mirrors that say so. */
+  readonly mirrors: readonly string[];
+
+  constructor(message: string, mirrors: readonly string[]) {
+    super(message);
+    this.mirrors = mirrors;
+  }
+}
+
+/** Checks `address`, the root of a mirror. Throws an InputError if it is no address of a kind that is known. */
+export function mirrorAt(address: string): string {
+  if (/^(https?|file):$/.test(URL.parse(address)?.protocol ?? "")) return address.replace(/\/+$/, "");
+  throw new InputError(`"${address}" is not the http, https or file URL of a Debian mirror`);
+}
+
+/** Downloads `url` (http, https or file) to `path`. Throws an InputError with the reason, NotThere if there is no such file. */
+async function download(url: string, path: string, patience: number): Promise<void> {
+  if (url.startsWith("file:")) {
+    return copyFile(fileURLToPath(url), path).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === "ENOENT" ? new NotThere("No such file") : new InputError(messageOf(error));
+    });
+  }
+  const chunks: Uint8Array[] = [];
+  const silence = new AbortController();
+  const timer = setTimeout(() => silence.abort(), patience);
+  try {
+    const response = await fetch(url, { signal: silence.signal });
+    if (response.status === 404 || response.status === 410) throw new NotThere(`${response.status}`);
+    if (!response.ok || !response.body) throw new InputError(`${response.status} ${response.statusText}`);
+    for await (const chunk of response.body) {
+      timer.refresh();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (silence.signal.aborted) throw new InputError(`sent nothing for ${patience / 1000} s`);
+    if (error instanceof InputError) throw error;
+    // Bun's messages ask whether there was a typo.
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    throw new InputError(`cannot be reached: ${typeof code === "string" ? code : messageOf(error)}`);
+  } finally {
+    clearTimeout(timer);
+  }
+  await Bun.write(path, Buffer.concat(chunks));
+}
+
+/** Fetches the pinned package to `path` from one of `mirrors`. Throws an InputError that says what each answered, Gone if one has no such file. */
+async function fetchPinned(
+  { architecture }: Platform,
+  mirrors: readonly string[],
+  path: string,
+  supply: Supply,
+): Promise<string> {
+  const { mirror, patience = PATIENCE } = supply;
+  const expected = LIBC6.sha256[architecture];
+  const refusals: string[] = [];
+  const gone: string[] = [];
+  for (const site of mirrors) {
+    const url = `${site}/pool/main/g/${LIBC6.source}/${LIBC6.name}_${LIBC6.version}_${architecture}.deb`;
+    try {
+      await withProgress(`fetching ${url}`, (mirror === undefined ? downloadByApt : download)(url, path, patience));
+      const digest = await sha256Of(path);
+      if (digest === expected) return path;
+      refusals.push(`${url}: SHA-256 is ${digest}, the project pins ${expected}`);
+    } catch (error) {
+      if (error instanceof NotThere) gone.push(site);
+      refusals.push(`${url}: ${messageOf(error)}`);
+    }
+  }
+  const message = `cannot fetch ${LIBC6.name} ${LIBC6.version}: ${refusals.join("; ")}`;
+  throw gone.length > 0 ? new Gone(message, gone) : new InputError(`${message}; ${HELP}`);
+}
+
+/** Whether Debian's version `a` is newer than `b`: deb-version(7). */
+function isNewer(a: string, b: string): boolean {
+  return Bun.spawnSync(["dpkg", "--compare-versions", a, "gt", b]).exitCode === 0;
+}
+
+/** The newest package of the same Debian release that its signed index names. Throws an InputError that says why there is none. */
+async function successor(
+  { architecture }: Platform,
+  mirrors: readonly string[],
+  supply: Supply,
+): Promise<DebianPackage> {
+  return inCache(async (folder) => {
+    const { patience = PATIENCE, keyring } = supply;
+    const path = await newest(LIBC6.name, architecture, LIBC6.codename, mirrors, folder, patience, keyring);
+    const found = await unpack(await Bun.file(path).bytes(), basename(path), [architecture]);
+    if (isNewer(found.version, LIBC6.version)) return found;
+    throw new InputError(`the newest of Debian ${LIBC6.release} there is ${found.version}`);
+  });
+}
+
+/**
+ * The libc6 for `platform`, unpacked: one that was brought, or the pinned one. If the mirrors have that no more, the
+ * newest of the same Debian release that is signed, with a line that says so.
+ *
+ * Throws an InputError if there is none, or none that can be checked.
+ */
+export async function libc6(platform: Platform, supply: Supply = {}): Promise<DebianPackage> {
+  const { architecture } = platform;
+  const brought = supply.brought?.get(architecture);
+  if (brought) return brought;
+  const name = `${LIBC6.name}_${LIBC6.version}_${architecture}.deb`;
+  const fetch = async (folder: string) => {
+    const mirrors = supply.mirror === undefined ? await mirrorsOfApt() : [supply.mirror];
+    if (mirrors.length === 0) throw new InputError(`there is no apt here to ask for ${LIBC6.name}: ${HELP}`);
+    return fetchPinned(platform, mirrors, join(folder, name), supply);
+  };
+  try {
+    const path = await kept(name, LIBC6.sha256[architecture], fetch);
+    return await unpack(await Bun.file(path).bytes(), path, [architecture]);
+  } catch (error) {
+    if (!(error instanceof Gone)) throw error;
+    const found = await successor(platform, error.mirrors, supply).catch((why: unknown) => {
+      throw new InputError(`${messageOf(error)}; nor any newer one: ${messageOf(why)}; ${HELP}`);
+    });
+    notice(
+      `no mirror has ${LIBC6.name} ${LIBC6.version} for ${architecture} any more: ${found.version} is taken, the newest of Debian ${LIBC6.release} by its signed index; ${CONSEQUENCE}`,
+    );
+    return found;
+  }
+}
+
+/**
+ * Reads the packages in `list`, paths with commas between, one for each of `platforms`. A line says so where one is not
+ * the pinned one.
+ *
+ * Throws an InputError if one is not a libc6 of the same Debian release, or one for a platform is missing.
+ */
+export async function bring(list: string, platforms: readonly Platform[]): Promise<ReadonlyMap<string, DebianPackage>> {
+  const brought = new Map<string, DebianPackage>();
+  const architectures = platforms.map(({ architecture }) => architecture);
+  for (const path of list.split(",")) {
+    const archive = await Bun.file(path)
+      .bytes()
+      .catch((error: unknown) => {
+        throw new InputError(`--libc6 ${path}: ${messageOf(error)}`);
+      });
+    const found = await unpack(archive, `--libc6 ${path}`, architectures);
+    if (brought.has(found.architecture))
+      throw new InputError(`--libc6 ${path}: it is the second for ${found.architecture}`);
+    brought.set(found.architecture, found);
+  }
+  const missing = architectures.find((architecture) => !brought.has(architecture));
+  if (missing)
+    throw new InputError(`--libc6 names no package for ${missing}: name one for each platform, with commas between`);
+  const pinned: readonly string[] = Object.values(LIBC6.sha256);
+  for (const { version, architecture, sha256 } of brought.values()) {
+    if (pinned.includes(sha256)) continue;
+    notice(
+      `${LIBC6.name} ${version} for ${architecture} (SHA-256 ${sha256}) is not the pinned ${LIBC6.version}: ${CONSEQUENCE}`,
+    );
+  }
+  return brought;
+}

@@ -1,0 +1,70 @@
+/** `npm run record` writes a whole record or leaves the old one as it is. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "../../scripts/command/project.ts";
+import { NO_REFERENCE } from "../../scripts/reference/compile.ts";
+import { copyProject, type Outcome, runScript } from "../support/project.ts";
+import { IS_ROOT, NEEDS_PID_ONE, NEEDS_ROOT, testIf } from "../support/skip.ts";
+
+const NEEDS_CC = Bun.which("cc") ? undefined : NO_REFERENCE;
+
+let root = "";
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "pause-record-"));
+  await copyProject(root, { downloads: true });
+  for (const path of ["dist/pause", "test/support", "test/contract/record.ts", "test/contract/reference.json"]) {
+    await cp(join(ROOT, path), join(root, path), { recursive: true });
+  }
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+/** The record in the copy. */
+const recorded = () => readFile(join(root, "test", "contract", "reference.json"), "utf8");
+
+/** Records in the copy. */
+const record = (env: Readonly<Record<string, string>> = {}): Promise<Outcome> =>
+  runScript(join("..", "test", "contract", "record.ts"), [], env, root);
+
+/** Expects one line that says what is missing, and the record to be what it was. */
+async function expectRefusal({ status, stdout, stderr }: Outcome, what: string): Promise<void> {
+  expect({ status, stdout, stderr }).toEqual({
+    status: 1,
+    stdout: "",
+    stderr: `error: cannot record every case: ${what}\n`,
+  });
+  expect(await recorded()).toBe(await readFile(join(ROOT, "test", "contract", "reference.json"), "utf8"));
+}
+
+test("without a compiler it refuses, and the record stays", async () => {
+  await expectRefusal(await record({ PATH: "/nonexistent" }), NO_REFERENCE);
+});
+
+testIf(IS_ROOT ? "runs as root" : NEEDS_CC, "as an ordinary user it refuses, and the record stays", async () => {
+  await expectRefusal(await record(), NEEDS_ROOT ?? "");
+});
+
+testIf(NEEDS_CC ?? NEEDS_ROOT ?? NEEDS_PID_ONE, "it takes every answer or none", async () => {
+  const folder = join(root, "test", "contract");
+  const asking = (...names: readonly string[]) => `import { test } from "bun:test";
+    import { referenceAnswer } from "../support/record.ts";
+    ${names.map((name) => `test("${name}", () => referenceAnswer("${name}", async () => 1).then(() => {}));`).join("\n")}`;
+  const before = await recorded();
+
+  await writeFile(join(folder, "one.test.ts"), asking("b", "a"));
+  await writeFile(join(folder, "two.test.ts"), `${asking("c")}\ntest("fails", () => { throw new Error("failed"); });`);
+  const failed = await record();
+  expect([failed.status, await recorded()]).toEqual([1, before]);
+  expect(failed.stderr).toEndWith("error: test/contract/reference.json stays as it is: a test failed\n");
+
+  await writeFile(join(folder, "two.test.ts"), asking("a"));
+  const twice = await record();
+  expect([twice.status, await recorded()]).toEqual([1, before]);
+  expect(twice.stderr).toEndWith('error: two cases are called "a"\n');
+
+  await writeFile(join(folder, "two.test.ts"), asking("c"));
+  expect((await record()).status).toBe(0);
+  expect(await recorded()).toBe('{\n  "a": 1,\n  "b": 1,\n  "c": 1\n}\n');
+  expect((await readdir(folder)).sort()).toEqual(["one.test.ts", "record.ts", "reference.json", "two.test.ts"]);
+});

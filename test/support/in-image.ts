@@ -1,0 +1,60 @@
+/**
+ * Runs a command of this machine in the image's files, so that all of it, pause first, runs with the image's own libc and
+ * loader: `bun test/support/in-image.ts npm test`. It takes root, and a libc here that is no newer than the image's.
+ *
+ * The root is what `npm run image -- --rootfs` writes, in a mount namespace. Below its files in /usr lie those of this
+ * machine, the tools. Added are the folder for temporary files, and the project, in which dist/pause is the image's /pause.
+ */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "../../scripts/command/project.ts";
+import { compileReference } from "../../scripts/reference/compile.ts";
+import { image } from "./project.ts";
+import { IS_ROOT } from "./skip.ts";
+
+/**
+ * Makes the folder `$1` the root, with the project `$2` and the folder `$3` where they are, and becomes the rest. The
+ * loader finds libraries by its own list of folders: there is no /etc/ld.so.cache. In /etc/alternatives Debian's tools
+ * have their other names.
+ */
+const ENTER = `root=$1 project=$2 temporary=$3
+shift 3
+mount --bind "$root" "$root"
+mount -t overlay -o "lowerdir=$root/usr:/usr" overlay "$root/usr"
+for folder in /proc /sys /dev /etc/alternatives "$temporary" "$project"; do
+  [ -d "$folder" ] || continue
+  mkdir -p "$root$folder"
+  mount --rbind "$folder" "$root$folder"
+done
+mount --bind "$root/pause" "$root$project/dist/pause"
+for name in bin sbin; do [ -e "$root/$name" ] || ln -s "usr/$name" "$root"; done
+mkdir "$root/old"
+cd "$root"
+pivot_root . old
+umount -l /old
+rmdir /old
+/lib/*-linux-gnu/libc.so.6 | head -n 1
+cd "$project"
+exec "$@"`;
+
+const command = process.argv.slice(2);
+if (command.length === 0 || !IS_ROOT) {
+  process.stderr.write("usage, as root: bun test/support/in-image.ts COMMAND [ARGUMENT ...]\n");
+  process.exit(2);
+}
+// With this machine's libc, for whoever runs it later.
+compileReference();
+const folder = mkdtempSync(join(tmpdir(), "pause-in-image-"));
+let status = 1;
+try {
+  const root = join(folder, "root");
+  const made = await image(["--rootfs", root]);
+  if (made.status !== 0) throw new Error(made.stderr.trim());
+  if (!existsSync(join(ROOT, "dist", "pause"))) throw new Error("there is no dist/pause: npm run build");
+  const enter = ["unshare", "--mount", "sh", "-ec", ENTER, "enter", root, ROOT, tmpdir(), ...command];
+  status = await Bun.spawn(enter, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] }).exited;
+} finally {
+  rmSync(folder, { recursive: true });
+}
+process.exit(status);

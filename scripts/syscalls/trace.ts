@@ -25,7 +25,7 @@ export function programOf(tracer: Tracer, platform: Platform): string {
 }
 
 /** Makes what `chroot` takes of the machine, in namespaces that go with it, and becomes what follows the root in it. */
-const ENTER = 'mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"';
+const ENTER = 'mount --rbind /dev "$0/dev" && PATH=$PATH:/usr/sbin exec chroot "$0" "$@"';
 
 /** The command to which arguments of pause are appended: traced to `log`, with the files of `root` and no others. */
 function command(tracer: Tracer, platform: Platform, root: string, log: string, pidOne: boolean): string[] {

@@ -1,7 +1,7 @@
 /** `npm run syscalls`: traces which system calls pause makes, and compares them with docs/seccomp.json or writes that. */
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import { hostPlatform, PLATFORMS } from "./build/platforms.ts";
+import { hostPlatform, PLATFORMS, type Platform } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
 import { withFolder } from "./command/folder.ts";
 import { ROOT } from "./command/project.ts";
@@ -9,22 +9,26 @@ import { InputError, progress } from "./command/report.ts";
 import { writeFolder } from "./image/assemble.ts";
 import { mirrorAt } from "./image/libc.ts";
 import { provenance } from "./image/provenance.ts";
+import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { callsOf, PROFILE, type Profile, profileOf } from "./syscalls/profile.ts";
-import { type Tracer, trace } from "./syscalls/trace.ts";
+import { programOf, type Tracer, trace } from "./syscalls/trace.ts";
 
 /** The options, as citty shows them. */
 const OPTIONS = {
   record: { type: "boolean", description: "Write docs/seccomp.json instead of comparing with it" },
 } as const;
 
-/** A call that Bun's threads make now and then: the trace may lack it. */
-const NOW_AND_THEN = ["sched_yield"];
+/** Calls of Bun's threads, which `--help` starts where there are processors for them: a trace may lack them. */
+const NOW_AND_THEN = ["clone", "clone3", "sched_yield"];
 
 await command(
   "syscalls",
   "Trace which system calls pause makes; takes strace and qemu-user-static",
   OPTIONS,
   async (args) => {
+    const tracersOf = (platform: Platform): Tracer[] => (platform === hostPlatform() ? ["strace", "qemu"] : ["qemu"]);
+    for (const platform of PLATFORMS) for (const tracer of tracersOf(platform)) programOf(tracer, platform);
+    if (!pidNamespace()) throw new InputError(NO_PID_NAMESPACE);
     const calls: Record<string, string[]> = {};
     await withFolder(tmpdir(), async (folder) => {
       const { DEBIAN_MIRROR } = process.env;
@@ -34,9 +38,8 @@ await command(
         progress(`${platform.name}: making the root file system`);
         const root = join(folder, platform.name);
         await writeFolder(root, platform, sources);
-        const tracers: Tracer[] = platform === hostPlatform() ? ["strace", "qemu"] : ["qemu"];
         const found = new Set<string>();
-        for (const tracer of tracers) {
+        for (const tracer of tracersOf(platform)) {
           progress(`${platform.name}: tracing with ${tracer}`);
           for (const call of await trace(tracer, platform, root, folder)) found.add(call);
         }

@@ -17,13 +17,20 @@ const EMULATORS = { amd64: "qemu-x86_64-static", arm64: "qemu-aarch64-static" } 
  */
 const HIDDEN = ["clone3", "execve", "rseq", "rt_sigreturn"];
 
+/** The program of `tracer` for `platform`. Throws an InputError if it is not installed. */
+export function programOf(tracer: Tracer, platform: Platform): string {
+  const program = tracer === "qemu" ? EMULATORS[platform.architecture] : tracer;
+  if (!Bun.which(program)) throw new InputError(`${program} is not installed`);
+  return program;
+}
+
 /** Makes what `chroot` takes of the machine, in namespaces that go with it, and becomes what follows the root in it. */
 const ENTER = 'mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"';
 
 /** The command to which arguments of pause are appended: traced to `log`, with the files of `root` and no others. */
 function command(tracer: Tracer, platform: Platform, root: string, log: string, pidOne: boolean): string[] {
   if (tracer === "qemu") {
-    return [EMULATORS[platform.architecture], "-strace", "-D", log, "-L", root, join(root, "pause")];
+    return [programOf(tracer, platform), "-strace", "-D", log, "-L", root, join(root, "pause")];
   }
   const user = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
   const pid = pidOne ? ["--pid", "--fork", "--kill-child", `--mount-proc=${join(root, "proc")}`] : ["--mount"];
@@ -31,17 +38,20 @@ function command(tracer: Tracer, platform: Platform, root: string, log: string, 
   return ["strace", "-f", "-qq", "-o", log, "unshare", ...user, ...pid, "sh", "-ec", `${proc}${ENTER}`, root, "/pause"];
 }
 
-/** The names of the calls in `log`: of strace those from the execve(2) of pause on, of its threads too. */
+/**
+ * The names of the calls in `log`: of strace those of pause and its threads from its execve(2) to its end. In the same
+ * trace is what it was started by and with, which has made a call before or has an execve(2) of its own.
+ */
 async function callsIn(log: string, tracer: Tracer): Promise<string[]> {
   const text = await readFile(log, "utf8");
   if (tracer === "qemu") return [...text.matchAll(/^\d+ (\w+)\(/gm)].map(([, name = ""]) => name);
-  const [, pid, pause = ""] = text.match(/^(\d+) +(execve\("\/pause"[\s\S]*)/m) ?? [];
-  // Whoever waits for it, in the same trace, goes on after its end.
+  const [, pid, pause = ""] = text.match(/^(\d+) +execve\("\/pause"(.*[\s\S]*)/m) ?? [];
   const [own = ""] = pause.split(new RegExp(`^${pid} +exit_group\\(`, "m"));
-  const parents = text.slice(0, -pause.length).matchAll(/^(\d+) /gm);
-  const others = new Set([...parents].map(([, other]) => other).filter((other) => other !== pid));
-  const calls = [...`${pid} ${own}`.matchAll(/^(\d+) +(\w+)\(/gm)];
-  return ["exit_group", ...calls.filter(([, by]) => !others.has(by)).map(([, , name = ""]) => name)];
+  const before = text.slice(0, -pause.length).matchAll(/^(\d+) /gm);
+  const others = new Set([...before, ...own.matchAll(/^(\d+) +execve\(/gm)].map(([, other]) => other));
+  others.delete(pid);
+  const calls = [...own.matchAll(/^(\d+) +(\w+)\(/gm)].filter(([, by]) => !others.has(by));
+  return ["execve", ...calls.map(([, , name = ""]) => name), "exit_group"];
 }
 
 /** The PIDs of all descendants of `pid`. */
@@ -53,11 +63,10 @@ function descendants(pid: number): number[] {
  * The calls that pause makes with the files of `root`, the image's: for its version, for its help, as PID 1 through the
  * death of a child that it was started with and SIGTERM, and the latter with another PID. Sorted.
  *
- * Throws an InputError if the tracer is not installed, an Error if pause does not do as it should.
+ * Throws an InputError if the tracer is not installed, or pause does not end with 0: where this machine allows no
+ * namespaces to trace it in.
  */
 export async function trace(tracer: Tracer, platform: Platform, root: string, folder: string): Promise<string[]> {
-  const program = tracer === "qemu" ? EMULATORS[platform.architecture] : tracer;
-  if (!Bun.which(program)) throw new InputError(`${program} is not installed`);
   for (const name of ["dev", "proc"]) await mkdir(join(root, name), { recursive: true });
   const found = new Set<string>(tracer === "qemu" ? HIDDEN : []);
 
@@ -69,22 +78,29 @@ export async function trace(tracer: Tracer, platform: Platform, root: string, fo
     if (orphan) traced[index] = `sleep 1000 & ${traced[index]}`;
     const child = Bun.spawn([...traced, ...args], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
     const text = child.stderr.text();
-    if (args.length === 0) {
-      const pid = await until("pause to be ready", () => {
-        if (child.exitCode !== null) return -1;
-        if (tracer === "qemu") return sleepsWithHandlers(status(child.pid)) && child.pid;
-        return descendants(child.pid).find(isReady);
-      });
-      if (pid > 0 && orphan) {
-        for (const { pid: sleep } of childrenOf(pid)) process.kill(sleep, "SIGKILL");
-        await until("the child's death to wake it", async () =>
-          (await readFile(log, "utf8")).includes("rt_sigreturn("),
-        );
-      }
-      if (pid > 0) process.kill(pid, "SIGTERM");
+    try {
+      if (args.length === 0) await end(child, log, orphan);
+      if ((await child.exited) !== 0)
+        throw new InputError(`${traced.join(" ")}: status ${child.exitCode}: ${await text}`);
+    } finally {
+      if (child.exitCode === null)
+        for (const pid of [...descendants(child.pid), child.pid]) process.kill(pid, "SIGKILL");
     }
-    if ((await child.exited) !== 0) throw new Error(`${traced.join(" ")}: status ${child.exitCode}: ${await text}`);
     for (const call of await callsIn(log, tracer)) found.add(call);
+  }
+
+  /** Ends the pause below `child` with SIGTERM once it is ready and, if it has one, a child of it has died. */
+  async function end(child: Bun.Subprocess, log: string, orphan: boolean): Promise<void> {
+    const pid = await until("pause to be ready", () => {
+      if (child.exitCode !== null) return -1;
+      if (tracer === "qemu") return sleepsWithHandlers(status(child.pid)) && child.pid;
+      return descendants(child.pid).find(isReady);
+    });
+    if (pid > 0 && orphan) {
+      for (const { pid: sleep } of childrenOf(pid)) process.kill(sleep, "SIGKILL");
+      await until("the child's death to wake it", async () => (await readFile(log, "utf8")).includes("rt_sigreturn("));
+    }
+    if (pid > 0) process.kill(pid, "SIGTERM");
   }
 
   await run("version", ["-v"]);

@@ -31,8 +31,10 @@ testIf(
         try {
           await until("the quota to be used up", () => cgroup.throttled() > before || isReady(subject.pid));
           const term = 1n << BigInt(SIGTERM - 1);
-          const early = () =>
-            (mask(status(subject.pid), "SigCgt") & term) === 0n && (mask(status(subject.pid), "SigBlk") & term) === 0n;
+          const early = () => {
+            const now = status(subject.pid);
+            return (mask(now, "SigCgt") & term) === 0n && (mask(now, "SigBlk") & term) === 0n;
+          };
           if (early() && readFileSync(`/proc/${subject.pid}/comm`, "utf8") === "pause\n") {
             subject.send(SIGTERM);
             // Still early: it was so when the signal came.

@@ -40,8 +40,13 @@ life() {
   sh -c "sleep 1000 & exec $2" 2>/said & pid=$!
   until resting $pid || ended $pid; do sleep 0.1; done
   resting $pid && echo "$1_rests 1"
-  killall -9 sleep; sleep 1
-  echo "$1_left $(awk -v parent=$pid '$4 == parent' /proc/[0-9]*/stat | wc -l)"
+  killall -9 sleep
+  for n in $(seq 100); do
+    left=$(awk -v parent=$pid '$4 == parent' /proc/[0-9]*/stat 2>/dev/null | wc -l)
+    [ $left -eq 0 ] && break
+    sleep 0.1
+  done
+  echo "$1_left $left"
   kill -TERM $pid 2>/dev/null
   wait $pid; echo "$1_status $?"
   echo "$1_said $(tail -n 1 /said)"

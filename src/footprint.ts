@@ -42,36 +42,40 @@ const PHDR = 56;
 const AT_PHDR = 3;
 const AT_PHNUM = 5;
 
-/** What the `count` program headers at `headers` have mapped of the file that was loaded at `base`. */
-function extent(base: Address, headers: Address, count: number): Range {
-  let start = Number.POSITIVE_INFINITY;
-  let end = 0;
-  for (let index = 0; index < count; index++) {
-    const header = headers + index * PHDR;
-    if (read.u32(header) !== PT_LOAD) continue;
-    const from = base + read.ptr(header + 16);
-    const to = from + read.ptr(header + 40);
-    if (from < start) start = from;
-    if (to > end) end = to;
+/**
+ * What the loader has loaded, the executable first, each from the first byte that its program headers map to the last.
+ * `_r_debug` is the loader's `struct r_debug`, with the first `struct link_map` at 8; each has `l_addr`, what its addresses
+ * are relative to, at 0 and the next one at 24 (link.h). The executable's addresses are absolute, and it has no header at 0.
+ */
+function loadedFiles(): Range[] {
+  const found: Range[] = [];
+  for (let map: Address = read.ptr(addressOf("_r_debug") + 8); map !== 0; map = read.ptr(map + 24)) {
+    const base = read.ptr(map);
+    const headers = base === 0 ? auxiliary(AT_PHDR) : base + read.ptr(base + E_PHOFF);
+    const count = base === 0 ? auxiliary(AT_PHNUM) : read.u16(base + E_PHNUM);
+    let start = Number.POSITIVE_INFINITY;
+    let end = 0;
+    for (let index = 0; index < count; index++) {
+      const header = headers + index * PHDR;
+      if (read.u32(header) !== PT_LOAD) continue;
+      const from = base + read.ptr(header + 16);
+      const to = from + read.ptr(header + 40);
+      if (from < start) start = from;
+      if (to > end) end = to;
+    }
+    found.push({ start, end });
   }
-  return { start, end };
+  return found;
 }
 
 /**
- * The library that `address` lies in, of all that the loader has loaded. One may begin in a hole of another: on arm64,
- * whose libraries are laid out for pages of 64 KiB, the kernel puts the vDSO between the loader's code and its data.
- * `_r_debug` is the loader's `struct r_debug`, with the first `struct link_map` at 8; each has `l_addr`, where it begins,
- * at 0 and the next one at 24 (link.h). The executable, which begins at 0, is none.
+ * The one of `files` that `address` lies in. Another may begin in a hole of it: on arm64, whose libraries are laid out for
+ * pages of 64 KiB, the kernel puts the vDSO between the loader's code and its data.
  */
-function library(address: Address): Range {
-  let found: Range = { start: 0, end: 0 };
-  for (let map: Address = read.ptr(addressOf("_r_debug") + 8); map !== 0; map = read.ptr(map + 24)) {
-    const base = read.ptr(map);
-    if (base === 0 || base > address) continue;
-    const it = extent(base, base + read.ptr(base + E_PHOFF), read.u16(base + E_PHNUM));
-    if (address < it.end) found = it;
-  }
-  return found;
+function homeOf(address: Address, files: readonly Range[]): Range {
+  let home: Range = { start: 0, end: 0 };
+  for (const it of files) if (it.start <= address && address < it.end) home = it;
+  return home;
 }
 
 /** Adds to `found` what of `range` lies in none of `kept`. */
@@ -95,8 +99,9 @@ function addWithout(range: Range, kept: readonly Range[], found: Range[]): void 
  * - The executable: its program headers say where it lies, and the kernel where those are (getauxval(3)).
  * - libm: the loader says where it begins, and its own program headers where it ends. Only the executable asks for it.
  * - Heaps and compiled code: private mappings of no file and no name, which Bun makes with mmap(2) while it starts. The
- *   loader's own, made before, lie between what it loads and the thread's storage, its last; libc's heap is where
- *   malloc(3) allocates; nobody else has run. If a file is mapped that is none of the four, somebody has, and they stay.
+ *   loader's own, made before, lie between what it loads and the thread's storage, its last; libc's heap has a name;
+ *   nobody else has run. If a file is mapped that is none of the four, somebody has, and if malloc(3) allocates
+ *   elsewhere, libc has mappings of its own (GLIBC_TUNABLES=glibc.malloc.hugetlb=2): then they all stay.
  * - The stack below the frames that the loader was called with, and the executable's share of the thread's storage:
  *   their pages read as zeros then.
  *
@@ -108,14 +113,15 @@ export function giveBack(arena: Arena, workspace: Arena): Call[] {
   // By the lowest bits: a remainder of numbers this large is a call of fmod(3).
   const pageOf = (address: Address) => address - (address & (page - 1));
   const pageAfter = (address: Address) => pageOf(address + page - 1);
-  const executable = extent(0, auxiliary(AT_PHDR), auxiliary(AT_PHNUM));
-  const libc = library(addressOf("exit"));
-  const loader = library(addressOf("__libc_stack_end"));
-  const libm = library(addressOf("fmod"));
+  const all = loadedFiles();
+  const executable = all[0] as Range;
+  const libc = homeOf(addressOf("exit"), all);
+  const loader = homeOf(addressOf("__libc_stack_end"), all);
+  const libm = homeOf(addressOf("fmod"), all);
   const pointer = threadPointer();
   const first = pointerAt(addressOf("__libc_stack_end"));
-  const heap = allocate(1);
-  const { anonymous, files, stack } = mappings(workspace.stack);
+  const allocated = allocate(1);
+  const { anonymous, files, heap, stack } = mappings(workspace.stack);
 
   // What the loader has mapped, from the first to the last.
   let start = pageOf(pointer - THREAD_STORAGE);
@@ -128,12 +134,12 @@ export function giveBack(arena: Arena, workspace: Arena): Call[] {
   for (const file of files) {
     for (const it of [executable, libc, loader, libm]) if (file >= it.start && file < it.end) loaded++;
   }
-  const known = loaded === files.length;
+  const known = loaded === files.length && heap.start <= allocated && allocated < heap.end;
 
   const ranges: Range[] = [{ start: pageOf(executable.start), end: pageAfter(executable.end) }];
   if (known) ranges.push({ start: pageOf(libm.start), end: pageAfter(libm.end) });
   const kept: Range[] = [arena, workspace, { start, end }, ...ranges];
-  for (const it of known ? anonymous : []) if (heap < it.start || heap >= it.end) addWithout(it, kept, ranges);
+  for (const it of known ? anonymous : []) addWithout(it, kept, ranges);
 
   const munmap = addressOf("munmap");
   const madvise = addressOf("madvise");

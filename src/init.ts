@@ -10,7 +10,6 @@ import {
   bind,
   exitNow,
   getpid,
-  onExit,
   reapAll,
   SA_NOCLDSTOP,
   SA_NOCLDWAIT,
@@ -20,22 +19,39 @@ import {
   STDERR,
   takesSigsuspend,
   write,
+  writers,
 } from "./libc.ts";
 import { isFiltered, lock } from "./lock.ts";
-import { type Call, leave } from "./native.ts";
+import { pointerAt } from "./memory.ts";
+import { type Call, ending, leave } from "./native.ts";
 import { handle, holdSignals } from "./signals.ts";
 
 const TERMINATED = "Error: infinite loop terminated\n";
 
+const SHUTTING_DOWN = "Shutting down, got signal: ";
+/** Bytes for the line that begins so and names a signal, and for one in front. */
+const TEXT = 64;
+
 /**
- * Has exit(3) say which signal it was and end the process with 0.
+ * Makes exit(3) say which signal it was and end the process with 0, by functions that need neither heap nor locale:
+ * psignal(3) would, from glibc 2.41 on.
  *
- * The handler of SIGINT and SIGTERM is exit(3) itself, which gets the signal's number as its status and hands it to the
- * exit handlers, the last one first: psignal(3) prints it, _exit(2) ends the process.
+ * The handler of SIGINT and SIGTERM is exit(3) itself, which gets the signal's number as its status and hands it on to the
+ * exit handlers, the last one first. sigaddset(3) notes it in the byte in front of one text: SIGINT is a bit of that byte,
+ * SIGTERM one that the byte behind has anyway, for it is a letter. Unless the byte is still 0, strcpy(3) then copies this
+ * text over the other, and fputs(3) writes what is there.
  */
 function sayTheSignalAtExit(arena: Arena): void {
+  const { strcpy } = writers();
+  const interrupt = arena.reserve(TEXT);
+  const text = arena.reserve(TEXT);
+  strcpy(interrupt + 1, `${SHUTTING_DOWN}Interrupt\n`);
+  strcpy(text + 1, `${SHUTTING_DOWN}Terminated\n`);
   atExit(addressOf("_exit"), 0);
-  onExit(addressOf("psignal"), arena.placeText("Shutting down, got signal"));
+  const copy: Call = [addressOf("strcpy"), text, interrupt];
+  const print: Call = [addressOf("fputs"), text + 1, pointerAt(addressOf("stderr"))];
+  atExit(addressOf("setcontext"), ending(arena, [copy, print]));
+  atExit(addressOf("sigaddset"), interrupt);
 }
 
 /**

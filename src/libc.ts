@@ -80,7 +80,6 @@ const bindLoop = () =>
     makecontext: { args: ["u64", "u64", "i32", "u64", "u64", "u64", "u64", "u64"], returns: "void" },
     malloc: { args: ["u64"], returns: "ptr" },
     mmap: { args: ["u64", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
-    on_exit: { args: ["u64", "u64"], returns: "i32" },
     open: { args: ["cstring", "i32"], returns: "i32" },
     prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
     pthread_self: { args: [], returns: "ptr" },
@@ -196,19 +195,17 @@ export function exitNow(code: number): never {
 
 /**
  * Ends the process in the orderly way: exit(3). The C and C++ runtimes run the destructors of this thread, then the
- * functions registered with onExit and atExit, the last one first.
+ * functions registered with atExit, the last one first.
  */
 export function exit(code: number): never {
   loop.exit(code);
   throw new Error("unreachable: exit(3) does not return");
 }
 
-/** Has exit(3) call `f(status, argument)`: on_exit(3). It cannot fail before all 32 static places are taken. */
-export function onExit(f: Address, argument: Address): void {
-  loop.on_exit(f, argument);
-}
-
-/** Has exit(3) call `f(argument, status)`: __cxa_atexit of the Linux Standard Base. It cannot fail before all 32 static places are taken. */
+/**
+ * Makes exit(3) call `f(argument)`: __cxa_atexit of the Linux Standard Base. glibc adds the status as second argument.
+ * It cannot fail before all 32 static places are taken.
+ */
 export function atExit(f: Address, argument: Address): void {
   loop.__cxa_atexit(f, argument, 0);
 }

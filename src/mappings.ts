@@ -8,6 +8,8 @@ export interface Mappings {
   readonly anonymous: readonly Range[];
   /** Where those of files begin. */
   readonly files: readonly Address[];
+  /** libc's heap, as brk(2) makes it; nothing if the kernel does not say. */
+  readonly heap: Range;
   /** Where the stack of the process begins; 0 if the kernel does not say. */
   readonly stack: Address;
 }
@@ -18,6 +20,7 @@ const BRACKET = 0x5d; // "]"
 const NO_FILE = 0x3020; // " 0", the inode
 const ANON = 0x6f6e615b; // "[ano"
 const JSC = 0x534a3a6e; // "n:JS"
+const HEAP = 0x6165685b; // "[hea"
 const STACK = 0x6174735b; // "[sta"
 
 /** Where the kernel puts the name in a line, if there is one: m_show of fs/proc/task_mmu.c pads to it. */
@@ -36,6 +39,7 @@ export function mappings(text: Range): Mappings {
   const { open, read: readInto, strchr, strtoul } = readers();
   const anonymous: Range[] = [];
   const files: Address[] = [];
+  let heap: Range = { start: 0, end: 0 };
   let stack: Address = 0;
 
   // Where strtoul(3) says how far it read.
@@ -56,12 +60,14 @@ export function mappings(text: Range): Mappings {
     const last = read.u8(newline - 1);
     const unnamed = read.u16(newline - (last === BLANK ? 3 : 2)) === NO_FILE;
     const name = unnamed || last !== BRACKET ? 0 : read.u32(at + NAME);
-    if (unnamed || (name === ANON && read.u32(at + NAME + 4) === JSC)) {
+    if (unnamed || name === HEAP || (name === ANON && read.u32(at + NAME + 4) === JSC)) {
       const start = strtoul(at, reached, 16) as number;
-      anonymous.push({ start, end: strtoul(read.ptr(reached) + 1, reached, 16) as number });
+      const range: Range = { start, end: strtoul(read.ptr(reached) + 1, reached, 16) as number };
+      if (name === HEAP) heap = range;
+      else anonymous.push(range);
     } else if (last !== BRACKET) files.push(strtoul(at, 0, 16) as number);
     else if (name === STACK) stack = strtoul(at, 0, 16) as number;
     at = newline + 1;
   }
-  return { anonymous, files, stack };
+  return { anonymous, files, heap, stack };
 }

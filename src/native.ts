@@ -24,7 +24,7 @@ const LARGER_STACK = 512;
 
 /**
  * Makes contexts in `arena` that make `calls` one after another, each on a stack of `size` bytes, and go on with the
- * context `next` (0: none). Returns the one to begin with.
+ * context `next` (0: with exit(3)). Returns the one to begin with.
  *
  * @param stack for a single call, a stack that is elsewhere
  */
@@ -49,6 +49,14 @@ function chain(arena: Arena, calls: readonly Call[], size: number, next: Address
     first = context;
   }
   return first;
+}
+
+/**
+ * Makes contexts that end the process: `calls`, of which the last may need more stack than it has. Below it lie only
+ * contexts that are over by then, 3 KB on x86-64. Returns the one to begin with; behind the last is exit(3).
+ */
+export function ending(arena: Arena, calls: readonly Call[]): Address {
+  return chain(arena, calls, LARGER_STACK, 0);
 }
 
 /**
@@ -77,8 +85,7 @@ export function leave(
   end: readonly Call[],
 ): never {
   const { stack } = arena;
-  const ending = chain(arena, end, LARGER_STACK, 0);
-  const sleep = chain(arena, [wait], stack.end - stack.start, ending, stack.start);
+  const sleep = chain(arena, [wait], stack.end - stack.start, ending(arena, end), stack.start);
   const last: Call = [addressOf("munmap"), workspace.start, workspace.end - workspace.start];
   const first = chain(workspace, giveBack, SMALL_STACK, chain(arena, [last], SMALL_STACK, sleep));
   const setcontext = addressOf("setcontext");

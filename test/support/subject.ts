@@ -116,8 +116,9 @@ export async function settled(subject: Subject): Promise<"S" | "T" | "gone"> {
     const now = status(subject.pid);
     const state = now?.["State"]?.[0];
     if (now === undefined || state === undefined || state === "Z" || state === "X") return "gone";
-    // It may sleep while its core is written.
-    const busy = now["CoreDumping"] === "1" || pending(now["SigPnd"]) || pending(now["ShdPnd"]);
+    // It may sleep while its core is written, and as PID 1 that has given up its memory until all others are dead.
+    const ending = now["CoreDumping"] === "1" || now["VmSize"] === undefined;
+    const busy = ending || pending(now["SigPnd"]) || pending(now["ShdPnd"]);
     return !busy && (state === "S" || state === "T") ? state : undefined;
   });
 }

@@ -1,5 +1,6 @@
 /** Starts dockerd, with a containerd of its own. */
 import type { Subprocess } from "bun";
+import { until } from "../../scripts/linux/proc.ts";
 import { CommandLine, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";
 import type { Image, Pulled } from "./images.ts";
@@ -64,8 +65,16 @@ export class Docker extends CommandLine {
         const id = `${name}-${member}`;
         const namespaces = ["network", "ipc", ...(sharedPid ? ["pid"] : [])];
         const shared = namespaces.flatMap((kind) => [`--${kind}`, `container:${name}`]);
-        await this.output("run", "--detach", "--name", id, ...shared, this.busybox, "sh", "-c", script);
         containers.add(id);
+        const run = ["run", "--detach", "--name", id, ...shared, this.busybox, "sh", "-c", script];
+        await until(`${id} runs`, async () => {
+          const { status, stderr } = await this.run(...run);
+          if (status === 0) return true;
+          // Docker 28 on a busy machine now and then takes a container that it has just made for one that has ended.
+          if (!stderr.includes("cannot start a stopped process")) throw new Error(stderr);
+          await this.output("rm", "--force", id);
+          return false;
+        });
         const { remove, ...rest } = this.member(id);
         return { ...rest, remove: () => remove().then(() => void containers.delete(id)) };
       },

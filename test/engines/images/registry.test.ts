@@ -15,6 +15,7 @@ import { type CommandLine, type Engine, onNewHost } from "../engine.ts";
 import { type Generation, SID } from "../generations.ts";
 import { Host, type Result } from "../host.ts";
 import { Podman } from "../podman.ts";
+import { asleep } from "../pods/pod.ts";
 import { REGISTRY, startRegistry } from "../registry.ts";
 import { describeEngine, describeGenerations, PATIENCE } from "../requirements.ts";
 
@@ -277,11 +278,9 @@ function publishAndPull(sid: Generation): void {
           await client.output("pull", "--quiet", ...options, name);
           expect(await client.output("run", "--rm", "--network", "none", name, "-v")).toMatch(/^pause\.ts \d/);
           const id = await client.output("run", "--detach", "--network", "none", name);
-          await until("it has ended on SIGTERM", async () => {
-            // Before it is ready, process 1 of a namespace does not get the signal.
-            await client.run("kill", "--signal", "TERM", id);
-            return (await client.inspect(id, ".State.Running")) === false;
-          });
+          await asleep(client.host, Number(await client.inspect(id, ".State.Pid")));
+          await client.output("kill", "--signal", "TERM", id);
+          await client.output("wait", id);
           expect(await client.inspect(id, ".State.ExitCode")).toBe(0);
           await client.output("rm", id);
           await client.output("rmi", name);
@@ -293,10 +292,9 @@ function publishAndPull(sid: Generation): void {
         for (const name of names()) {
           await using containerd = await start((host) => Containerd.start(host, { reference: name }));
           const pod = await containerd.startPod("pulled", { sharedPid: true });
-          await until("it has ended on SIGTERM", async () => {
-            await containerd.host.run(["kill", "-s", "TERM", String(pod.pause)]);
-            return !(await pod.running());
-          });
+          await asleep(containerd.host, pod.pause);
+          await containerd.host.kill(pod.pause, "TERM");
+          await until("it has ended on SIGTERM", async () => !(await pod.running()));
           expect(await pod.exitStatus()).toBe(0);
           await pod.remove();
           const listed = await containerd.output("images", "ls", `name==${name}`);

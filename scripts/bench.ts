@@ -13,11 +13,11 @@ import { company, type Pair, withPair, YARDSTICK } from "./bench/programs.ts";
 import recorded from "./bench/recorded.json";
 import { NOT_DUMPABLE } from "./bench/rest.ts";
 import { ratio, table } from "./bench/table.ts";
-import { compile, isStale } from "./build/compile.ts";
-import { hostPlatform } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
 import { DIST, ROOT } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
+import { compile, isStale } from "./executable/compile.ts";
+import { hostPlatform } from "./executable/platforms.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
 

@@ -1,11 +1,11 @@
 /** `npm run build`: writes dist/pause for this machine, or dist/NAME/pause with `-- --platform linux/ARCHITECTURE`. */
 import { stat } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { compile, isStale } from "./build/compile.ts";
-import { hostPlatform, platformNamed } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
 import { DIST } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
+import { compile, isStale } from "./executable/compile.ts";
+import { hostPlatform, platformNamed } from "./executable/platforms.ts";
 
 /** The options, as citty shows them. */
 const OPTIONS = {

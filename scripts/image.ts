@@ -2,10 +2,10 @@
 import { stat } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import pkg from "../package.json";
-import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
 import { DIST } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
+import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./executable/platforms.ts";
 import { refuseTarget, type Sources, writeArchive, writeFolder } from "./image/assemble.ts";
 import { COMPRESSIONS, type Compression } from "./image/layer.ts";
 import { bring, mirrorAt } from "./image/libc.ts";

@@ -1,11 +1,11 @@
 /** `npm run soak`: disturbs pause at random, for minutes or hours, and tells whether anything is left of it. */
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
-import { compile, isStale } from "./build/compile.ts";
-import { hostPlatform } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
 import { DIST } from "./command/project.ts";
 import { InputError } from "./command/report.ts";
+import { compile, isStale } from "./executable/compile.ts";
+import { hostPlatform } from "./executable/platforms.ts";
 import { soak } from "./soak/run.ts";
 
 /** `text` as a number of at least 0, or an InputError that names the option. */

@@ -1,10 +1,10 @@
 /** `npm start`: builds if needed and shows pause at its work, each step with what /proc says of it. */
 import { join } from "node:path";
-import { compile, isStale } from "./build/compile.ts";
-import { hostPlatform } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
 import { DIST } from "./command/project.ts";
 import { progress } from "./command/report.ts";
+import { compile, isStale } from "./executable/compile.ts";
+import { hostPlatform } from "./executable/platforms.ts";
 import { NO_PID_NAMESPACE, type PidNamespace, pidNamespace } from "./linux/namespace.ts";
 import { childrenOf, isReady, status, until } from "./linux/proc.ts";
 

@@ -1,11 +1,11 @@
 /** `npm run syscalls`: traces which system calls pause makes, and compares them with docs/seccomp.json or writes that. */
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import { hostPlatform, PLATFORMS, type Platform } from "./build/platforms.ts";
 import { command } from "./command/command.ts";
 import { withFolder } from "./command/folder.ts";
 import { ROOT } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
+import { hostPlatform, PLATFORMS, type Platform } from "./executable/platforms.ts";
 import { writeFolder } from "./image/assemble.ts";
 import { mirrorAt } from "./image/libc.ts";
 import { provenance } from "./image/provenance.ts";

@@ -8,7 +8,7 @@ export const HANDLED = (1 << (SIGINT - 1)) | (1 << (SIGTERM - 1)) | (1 << (SIGCH
 /**
  * Blocks SIGINT, SIGTERM and SIGCHLD, which then wait for the init loop (a blocked signal is kept even for PID 1).
  *
- * All others are as they were inherited: Bun is sealed off from them (scripts/build/seal.ts).
+ * All others are as they were inherited: Bun is sealed off from them (scripts/executable/seal.ts).
  *
  * @returns where the mask as inherited is, which is the one to sleep with
  */

@@ -1,15 +1,21 @@
 /** Compiles a program without a line of code: the floor of anything written in TypeScript. */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bundle, isOlder } from "../build/compile.ts";
-import { hostPlatform } from "../build/platforms.ts";
 import { withFolder } from "../command/folder.ts";
 import { DIST, ROOT } from "../command/project.ts";
+import { bundle, isOlder } from "../executable/compile.ts";
+import { hostPlatform } from "../executable/platforms.ts";
 
 /** The path of the program, compiled by the pinned Bun with the settings of ours, and not sealed. It starts and ends, whatever its arguments. */
 export async function floor(): Promise<string> {
   const path = join(DIST, "empty", "pause");
-  if (!isOlder(path, [join(ROOT, "package-lock.json"), join(ROOT, "scripts", "build", "compile.ts"), import.meta.path]))
+  if (
+    !isOlder(path, [
+      join(ROOT, "package-lock.json"),
+      join(ROOT, "scripts", "executable", "compile.ts"),
+      import.meta.path,
+    ])
+  )
     return path;
   mkdirSync(join(DIST, "empty"), { recursive: true });
   await withFolder(DIST, async (folder) => {

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { unpackTar } from "modern-tar";
 import { XzReadableStream } from "xz-decompress";
-import type { Platform } from "../build/platforms.ts";
 import { InputError, messageOf } from "../command/report.ts";
+import type { Platform } from "../executable/platforms.ts";
 
 /**
  * The pinned package, one exact version for each architecture. Digests are those of Debian's signed package index

@@ -1,6 +1,6 @@
 /** The documents of an OCI image: configuration, manifests and index, after the OCI image specification 1.1. */
 import { createHash } from "node:crypto";
-import type { Platform } from "../build/platforms.ts";
+import type { Platform } from "../executable/platforms.ts";
 import type { Compression } from "./layer.ts";
 import { labels, type Provenance, rfc3339 } from "./provenance.ts";
 

@@ -1,9 +1,9 @@
 /** The root filesystem of the image: the one description that the OCI archive and the Containerfile share. */
 import { chmod, lutimes, mkdir, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Elf } from "../build/elf.ts";
-import type { Platform } from "../build/platforms.ts";
 import { InputError } from "../command/report.ts";
+import { Elf } from "../executable/elf.ts";
+import type { Platform } from "../executable/platforms.ts";
 import { type DebianPackage, LIBC6 } from "./debian.ts";
 import { licenceTexts } from "./licences.ts";
 

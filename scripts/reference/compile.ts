@@ -3,9 +3,9 @@ import { accessSync, chmodSync, constants, existsSync, mkdirSync, renameSync, rm
 import { tmpdir } from "node:os";
 import { dirname, join, parse } from "node:path";
 import { version } from "../../package.json";
-import { isOlder } from "../build/compile.ts";
 import { makeFolder } from "../command/folder.ts";
 import { DIST, ROOT } from "../command/project.ts";
+import { isOlder } from "../executable/compile.ts";
 
 const SOURCES = join(ROOT, "scripts", "reference");
 

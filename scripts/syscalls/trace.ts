@@ -1,8 +1,8 @@
 /** Which system calls pause makes, from its execve(2) to its end: by strace(1), and under qemu's user-mode emulators. */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { hostPlatform, type Platform } from "../build/platforms.ts";
 import { InputError } from "../command/report.ts";
+import { hostPlatform, type Platform } from "../executable/platforms.ts";
 import { childrenOf, isReady, sleepsWithHandlers, status, until } from "../linux/proc.ts";
 
 /** What traces on this machine. */

@@ -2,8 +2,8 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { version } from "../../package.json";
-import { USED, withoutModule } from "../../scripts/build/ffi.ts";
 import { ROOT } from "../../scripts/command/project.ts";
+import { USED, withoutModule } from "../../scripts/executable/ffi.ts";
 
 test("bun src/main.ts -v prints the version, not compiled and not bundled", () => {
   const { stdout, exitCode } = Bun.spawnSync([process.execPath, join(ROOT, "src", "main.ts"), "-v"]);

@@ -5,10 +5,10 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../package.json";
-import { Elf } from "../../scripts/build/elf.ts";
-import { hostPlatform, PLATFORMS } from "../../scripts/build/platforms.ts";
 import { ROOT } from "../../scripts/command/project.ts";
 import { InputError } from "../../scripts/command/report.ts";
+import { Elf } from "../../scripts/executable/elf.ts";
+import { hostPlatform, PLATFORMS } from "../../scripts/executable/platforms.ts";
 import { downloadByApt, hasApt } from "../../scripts/image/apt.ts";
 import { LIBC6 } from "../../scripts/image/debian.ts";
 import { mirrorAt } from "../../scripts/image/libc.ts";
@@ -179,7 +179,7 @@ describe("a Debian mirror", () => {
   async function ask(mirror: string, patience: string): Promise<Outcome> {
     const { root } = await freshProject(folder);
     const code = `import { libc6 } from "./scripts/image/libc.ts";
-      import { hostPlatform } from "./scripts/build/platforms.ts";
+      import { hostPlatform } from "./scripts/executable/platforms.ts";
       import { fail } from "./scripts/command/report.ts";
       await libc6(hostPlatform(), { mirror: "${mirror}", ${patience} }).catch(fail);`;
     return evaluate(code, root, { NO_PROXY: "127.0.0.1", no_proxy: "127.0.0.1" });

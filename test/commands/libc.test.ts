@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { hostPlatform } from "../../scripts/build/platforms.ts";
+import { hostPlatform } from "../../scripts/executable/platforms.ts";
 import { hasApt } from "../../scripts/image/apt.ts";
 import { LIBC6 } from "../../scripts/image/debian.ts";
 import { bring } from "../../scripts/image/libc.ts";
@@ -86,7 +86,7 @@ async function mirrorWith(mirror: string, version: string): Promise<{ release: s
 function ask(root: string, mirror: string, keyring: string): Promise<Outcome> {
   const supply = JSON.stringify({ mirror: `file://${mirror}`, keyring });
   const code = `import { libc6 } from "./scripts/image/libc.ts";
-    import { hostPlatform } from "./scripts/build/platforms.ts";
+    import { hostPlatform } from "./scripts/executable/platforms.ts";
     import { fail } from "./scripts/command/report.ts";
     console.log((await libc6(hostPlatform(), ${supply}).catch(fail)).version);`;
   return evaluate(code, root);

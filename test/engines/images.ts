@@ -1,8 +1,8 @@
 /** The images that the tests give to engines: pause as shipped, the C reference, and a busybox for all else. */
 import { chmod, cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { hostPlatform } from "../../scripts/build/platforms.ts";
 import { ROOT } from "../../scripts/command/project.ts";
+import { hostPlatform } from "../../scripts/executable/platforms.ts";
 import { digestOf } from "../../scripts/image/oci.ts";
 import { compileStatic } from "../../scripts/reference/compile.ts";
 import { image } from "../support/project.ts";

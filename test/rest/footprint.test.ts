@@ -1,7 +1,7 @@
 /** JavaScript's memory is given back at every start, each part of it, and what stays goes on working. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { Elf } from "../../scripts/build/elf.ts";
+import { Elf } from "../../scripts/executable/elf.ts";
 import { status } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compile } from "../../scripts/build/compile.ts";
-import { hostPlatform } from "../../scripts/build/platforms.ts";
+import { compile } from "../../scripts/executable/compile.ts";
+import { hostPlatform } from "../../scripts/executable/platforms.ts";
 
 /** A program that evaluates its argument and prints what comes of it. */
 const PROGRAM = `

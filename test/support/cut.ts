@@ -3,11 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bundle } from "../../scripts/build/compile.ts";
-import { cut } from "../../scripts/build/cut.ts";
-import { Elf, PF_W, PF_X, PT_LOAD, type Section, type Segment, SHT_NOBITS } from "../../scripts/build/elf.ts";
-import { FORMAT, HEADER, ITEMS, KEPT, PACKAGE, reduceIcu } from "../../scripts/build/icu.ts";
-import type { Platform } from "../../scripts/build/platforms.ts";
+import { bundle } from "../../scripts/executable/compile.ts";
+import { cut } from "../../scripts/executable/cut.ts";
+import { Elf, PF_W, PF_X, PT_LOAD, type Section, type Segment, SHT_NOBITS } from "../../scripts/executable/elf.ts";
+import { FORMAT, HEADER, ITEMS, KEPT, PACKAGE, reduceIcu } from "../../scripts/executable/icu.ts";
+import type { Platform } from "../../scripts/executable/platforms.ts";
 import { BUN_STORAGE } from "../../src/footprint.ts";
 
 /** Defines the tests: the cut takes out what it says and nothing else, and refuses whatever is not as it knows it. */

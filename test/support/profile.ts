@@ -1,6 +1,6 @@
 /** The system calls that docs/seccomp.json allows. */
 import { readFileSync } from "node:fs";
-import { hostPlatform } from "../../scripts/build/platforms.ts";
+import { hostPlatform } from "../../scripts/executable/platforms.ts";
 import { callsOf, PROFILE, type Profile } from "../../scripts/syscalls/profile.ts";
 
 /** The profile as it lies in docs/. */

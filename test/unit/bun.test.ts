@@ -2,11 +2,11 @@
 import { expect, test } from "bun:test";
 import { realpathSync } from "node:fs";
 import { join } from "node:path";
-import { EXECUTABLES } from "../../scripts/build/bun.ts";
-import { sha256Of } from "../../scripts/build/cache.ts";
-import { Elf } from "../../scripts/build/elf.ts";
-import { hostPlatform } from "../../scripts/build/platforms.ts";
 import { ROOT } from "../../scripts/command/project.ts";
+import { EXECUTABLES } from "../../scripts/executable/bun.ts";
+import { sha256Of } from "../../scripts/executable/cache.ts";
+import { Elf } from "../../scripts/executable/elf.ts";
+import { hostPlatform } from "../../scripts/executable/platforms.ts";
 import { THREAD_STORAGE } from "../../src/footprint.ts";
 import { OURS } from "../support/subject.ts";
 

@@ -1,9 +1,9 @@
 /** The image that the Containerfile's first stage starts from, made from what this machine has. */
 import { chmod, cp, mkdir, mkdtemp, readdir, realpath, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { CACHE } from "../../../scripts/build/cache.ts";
-import type { Platform } from "../../../scripts/build/platforms.ts";
 import { ROOT } from "../../../scripts/command/project.ts";
+import { CACHE } from "../../../scripts/executable/cache.ts";
+import type { Platform } from "../../../scripts/executable/platforms.ts";
 import { output } from "../command.ts";
 import { busyboxRoot, type Image, imageOf } from "../images.ts";
 

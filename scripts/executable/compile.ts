@@ -14,7 +14,7 @@ import type { Platform } from "./platforms.ts";
 import { seal } from "./seal.ts";
 
 /** What the executable depends on, relative to the project's folder. Patterns of their own: Bun's Glob finds nothing by braces with slashes. */
-const INPUTS = ["src/*.ts", "scripts/build/*.ts", "package{,-lock}.json"];
+const INPUTS = ["src/*.ts", "scripts/executable/*.ts", "package{,-lock}.json"];
 
 /** Whether `path` is missing or older than any of `inputs`. */
 export function isOlder(path: string, inputs: Iterable<string>): boolean {

@@ -49,7 +49,7 @@ describeEngine("system calls on arm64", [emulator("arm64"), "cpio", "apt-get", "
     folder = await mkdtemp(join(tmpdir(), "pause-arm64-syscalls-"));
     const apt = await Apt.open(join(folder, "apt"), { architecture: "arm64" });
     const packages = join(folder, "packages");
-    const { image: system } = await kernel(apt, "arm64", packages);
+    const { image: system } = await kernel(apt, "linux-image-cloud-arm64", packages);
     await apt.unpack(["busybox-static"], packages);
     const root = join(folder, "root");
     const made = await image(["--rootfs", root, "--platform", "linux/arm64"], { SOURCE_DATE_EPOCH: "1" });

@@ -1,5 +1,5 @@
 /** What `-v` and `--version` print. */
 import { version } from "../package.json";
 
-/** The version as a line: `pause.ts 0.1.0`. */
+/** The version as a line: `pause.ts 0.2.0`. */
 export const VERSION_LINE = `pause.ts ${version}\n`;

@@ -56,8 +56,8 @@ export const VARIABLES: readonly string[] = [
   "BUN_JSC_jitMemoryReservationSize=1048576",
   // Layouts of objects: JavaScriptCore aborts with 48 MiB, whatever runs.
   "BUN_JSC_structureHeapSizeInKB=65536",
-  // All other memory, in pieces of this size: more are reserved when one is full.
-  "MIMALLOC_ARENA_RESERVE=16MiB",
+  // All other memory: mimalloc takes no less at a time, and more when that is full.
+  "MIMALLOC_ARENA_RESERVE=64MiB",
   // Stack that JavaScriptCore keeps free, a quarter of its own choice: so a stack of 64 KiB is enough instead of 144, and a
   // smaller one ends without a line of Bun's. Nothing here calls deeper than `--help`, which runs with 80 KiB.
   "BUN_JSC_softReservedZoneSize=32768",

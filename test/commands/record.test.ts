@@ -1,18 +1,20 @@
 /** `npm run record` writes a whole record or leaves the old one as it is. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
 import { NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { copyProject, type Outcome, runScript } from "../support/project.ts";
 import { IS_ROOT, NEEDS_PID_ONE, NEEDS_ROOT, testIf } from "../support/skip.ts";
+import { IMAGE_USER } from "../support/subject.ts";
 
 const NEEDS_CC = Bun.which("cc") ? undefined : NO_REFERENCE;
 
 let root = "";
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "pause-record-"));
+  await chmod(root, 0o755);
   await copyProject(root, { downloads: true });
   for (const path of ["dist/pause", "test/support", "test/contract/record.ts", "test/contract/reference.json"]) {
     await cp(join(ROOT, path), join(root, path), { recursive: true });
@@ -24,8 +26,12 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 const recorded = () => readFile(join(root, "test", "contract", "reference.json"), "utf8");
 
 /** Records in the copy. */
-const record = (env: Readonly<Record<string, string>> = {}): Promise<Outcome> =>
-  runScript(join("..", "test", "contract", "record.ts"), [], env, root);
+const record = (env: Readonly<Record<string, string>> = {}, wrapper: readonly string[] = []): Promise<Outcome> =>
+  runScript(join("..", "test", "contract", "record.ts"), [], env, root, wrapper);
+
+/** The command that makes root an ordinary user for what is appended to it. */
+const AS_USER = IS_ROOT ? ["setpriv", `--reuid=${IMAGE_USER}`, `--regid=${IMAGE_USER}`, "--clear-groups"] : [];
+const NO_USER = IS_ROOT && !Bun.which("setpriv") ? "setpriv is not installed" : undefined;
 
 /** Expects one line that says what is missing, and the record to be what it was. */
 async function expectRefusal({ status, stdout, stderr }: Outcome, what: string): Promise<void> {
@@ -41,8 +47,8 @@ test("without a compiler it refuses, and the record stays", async () => {
   await expectRefusal(await record({ PATH: "/nonexistent" }), NO_REFERENCE);
 });
 
-testIf(IS_ROOT ? "runs as root" : NEEDS_CC, "as an ordinary user it refuses, and the record stays", async () => {
-  await expectRefusal(await record(), NEEDS_ROOT ?? "");
+testIf(NO_USER ?? NEEDS_CC, "as an ordinary user it refuses, and the record stays", async () => {
+  await expectRefusal(await record({}, AS_USER), "needs root");
 });
 
 testIf(NEEDS_CC ?? NEEDS_ROOT ?? NEEDS_PID_ONE, "it takes every answer or none", async () => {

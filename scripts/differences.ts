@@ -42,6 +42,10 @@ export const DIFFERENCES = {
   "`/dev/urandom` that reads 0 bytes": { c: "runs", ours: "spins and never waits" },
   "glibc before 2.34": { c: "needs none", ours: "the loader says so, status 1" },
   "a library of `LD_PRELOAD`": { c: "ignored", ours: "loaded; 1.4 MiB of Bun's memory stay" },
+  "a loader that shows symbols (`LD_DEBUG=bindings`, `symbols`, `all`)": {
+    c: "has no loader",
+    ours: "the loader is refused what it calls, status 127",
+  },
   "a filter that refuses what the loader calls: mmap, openat, fstat, read, pread64, close": {
     c: "runs",
     ours: "the loader says so, status 127; that of glibc 2.36 for mmap SIGSEGV",

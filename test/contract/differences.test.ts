@@ -248,6 +248,12 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
   },
   // A part of glibc that is empty since 2.34, so that it changes nothing.
   "a library of `LD_PRELOAD`": keeps({ env: { LD_PRELOAD: "librt.so.1" } }),
+  "a loader that shows symbols (`LD_DEBUG=bindings`, `symbols`, `all`)": Object.fromEntries(
+    ["bindings", "symbols", "all"].map((shown) => [
+      shown,
+      launched({ env: { LD_DEBUG: shown } }, { ready: false, exit: 127, stderr: expect.stringContaining("libc.so.6") }),
+    ]),
+  ),
   "a filter that refuses what the loader calls: mmap, openat, fstat, read, pread64, close": {
     // The loader of glibc 2.36 does not survive it; that of 2.41 says so.
     mmap: launched(refused("mmap"), { ready: false }),

@@ -1,24 +1,24 @@
 /**
- * Memory that is not JavaScript's: an arena stays when that is given back, the workspace goes last.
+ * Memory outside JavaScript's: the arena stays when that is given back, the workspace goes last.
  *
  * Written for the interpreter and for few pages touched: a class, a typed array or a TextEncoder would each cost more
- * time than all of it does. What writes is libc, a word at a call.
+ * time than all of this. libc does the writing, one word per call.
  */
 import { type Address, addressOf, map, type Range, writers } from "./libc.ts";
 
-/** Bytes of either. */
+/** Bytes of each of the two. */
 const SIZE = 128 * 1024;
 /**
  * Bytes of the arena's stack. What is handed out lies above, and begins in the middle of a page: the first frames of the
  * stack, which are all that a process at rest has on it, are in that page as well.
  */
 const STACK = SIZE - (process.arch === "arm64" ? 48 : 16) * 1024 + 1024;
-/** Bytes of the workspace's, which holds the list of mappings. */
+/** Bytes of the workspace's lower part, which holds the list of mappings. */
 const TEXT = 32 * 1024;
 
 /**
  * Bytes between a variable of the loader's and where the arena is asked for. The loader's own memory ends before; it is
- * the last before the stack, and what is mapped right behind it takes no page tables but those that libc has.
+ * the last before the stack, and memory mapped right after it needs no page tables beyond libc's.
  */
 const BEHIND_LOADER = 64 * 1024;
 

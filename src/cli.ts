@@ -5,7 +5,7 @@ import { VERSION_LINE } from "./version.ts";
 
 /** What arguments ask for: any `-v` in either case the version, and by citty's rules `--version`, or `--help` or `-h`. */
 export function answerOf(args: readonly string[]): "version" | "help" | undefined {
-  // One text, in which Bun searches: a loop of ours over hundreds of arguments would have JavaScriptCore start threads.
+  // One string that Bun searches: a loop of ours over hundreds of arguments would make JavaScriptCore start threads.
   const line = `\0${args.join("\0")}\0`;
   if (line.toLowerCase().includes("\0-v\0")) return "version";
   // What follows `--` is operands, and `--no-NAME` takes back what NAME asks for.
@@ -19,8 +19,8 @@ export function answerOf(args: readonly string[]): "version" | "help" | undefine
 }
 
 /**
- * Acts on the arguments: prints what they ask for and exits 0, or else starts the init loop, for a container engine may
- * pass some. What prints never goes on to the loop.
+ * Acts on the arguments: prints what they ask for and exits 0, or else starts the init loop: a container engine may
+ * pass arguments too. Whatever prints never goes on to the loop.
  *
  * @param args the arguments after the program's name
  * @param start the init loop

@@ -17,8 +17,8 @@ const STATISTICS = "/statm";
 const LINK = 64;
 
 /**
- * Closes Bun's descriptors if they are the only ones. What was inherited must stay open, as it does in any C
- * program: then the numbers of the four are others, and all are left alone.
+ * Closes Bun's descriptors if they are the only ones. Inherited descriptors must stay open, as in any C
+ * program: with them, Bun's four have other numbers, and all are left alone.
  *
  * @param arena to read a link into
  */

@@ -60,7 +60,7 @@ export interface Range {
 /** glibc, by the name under which the loader has loaded it already. */
 const LIBC = "libc.so.6";
 
-/** What every start needs: to look around, to say something and to end. */
+/** What every start needs: to look up symbols, to print and to exit. */
 const bindStart = () =>
   dlopen(LIBC, {
     _exit: { args: ["i32"], returns: "void" },
@@ -100,7 +100,7 @@ let symbols: ReturnType<typeof bindStart>;
 let loop: Loop;
 
 /**
- * Binds what every start needs, which comes before all else here. Throws where no memory may become code: for each function
+ * Binds what every start needs, before anything else here is called. Throws where no memory may become code: for each function
  * Bun compiles a call.
  */
 export function bindFirst(): void {
@@ -144,15 +144,15 @@ export function sigaction(signal: number, action: Address, before: Address = 0):
 /** The number of the system call sigsuspend(2): asm/unistd.h. */
 export const RT_SIGSUSPEND = process.arch === "arm64" ? 133 : 130;
 
-/** What a system call says of an argument: an address where nothing is, a size that is none. asm-generic/errno-base.h. */
+/** What a system call returns for a bad argument: an address where nothing is mapped, an invalid size. asm-generic/errno-base.h. */
 const [EFAULT, EINVAL] = [14, 22];
 
 /**
- * Whether the kernel takes a sigsuspend(2). It is asked with arguments that it must refuse before it waits, each for a
- * reason of its own: a set of no size, and a set that is nowhere. A filter that refuses the call gives both the same answer.
+ * Whether the kernel takes a sigsuspend(2). It is called with arguments that it must refuse before it waits, for two
+ * different reasons: a set of size 0, and a set at NULL. A filter that refuses the call answers both alike.
  */
 export function takesSigsuspend(): boolean {
-  // Bound here: where no filter judges system calls nothing comes here.
+  // Bound here: without a filter this is never called.
   const { syscall, __errno_location } = dlopen(LIBC, {
     __errno_location: { args: [], returns: "ptr" },
     syscall: { args: ["i64", "u64", "u64"], returns: "i64" },
@@ -181,7 +181,7 @@ export function getpid(): number {
 
 /**
  * Writes `text`, which must be ASCII, to `fd`: write(2).
- * Like a C program's printf it leaves an error unmentioned: there is nowhere to say it.
+ * Like printf(3) in a C program, it ignores errors: there is nowhere to report them.
  */
 export function write(fd: number, text: string): void {
   symbols.write(fd, text, text.length);
@@ -194,7 +194,7 @@ export function exitNow(code: number): never {
 }
 
 /**
- * Ends the process in the orderly way: exit(3). The C and C++ runtimes run the destructors of this thread, then the
+ * Ends the process in an orderly way: exit(3). The C and C++ runtimes run the destructors of this thread, then the
  * functions registered with atExit, the last one first.
  */
 export function exit(code: number): never {
@@ -243,14 +243,14 @@ export function map(size: number, hint: Address): Address {
 
 /**
  * What writes to memory: `wmemset(address, word, count)` stores words of 4 bytes, wmemset(3), and `strcpy(address, text)` a
- * text and a NUL, strcpy(3). As they are, like those below: a function around them would be called often enough to be compiled.
+ * text and a NUL, strcpy(3). Handed out unwrapped, like those below: a wrapper would be called often enough to be compiled.
  */
 export function writers(): Pick<Loop, "wmemset" | "strcpy"> {
   return loop;
 }
 
 /**
- * What reads a file and the numbers in it: `open(path, 0)`, open(2), `read(fd, address, size)`, read(2),
+ * Functions that read a file and the numbers in it: `open(path, 0)`, open(2), `read(fd, address, size)`, read(2),
  * `strchr(address, byte)`, strchr(3), and `strtoul(address, reached, base)`, strtoul(3), which stores how far it read at
  * `reached`.
  */
@@ -259,8 +259,8 @@ export function readers(): Pick<Loop, "open" | "read" | "strchr" | "strtoul"> {
 }
 
 /**
- * What makes a `ucontext_t`: `getcontext(context)` fills it in with the present state of this thread, getcontext(3);
- * `makecontext(context, f, 5, …)` has it call `f` with five arguments once its stack and link are set, makecontext(3).
+ * Functions that make a `ucontext_t`: `getcontext(context)` fills it in with the present state of this thread, getcontext(3);
+ * `makecontext(context, f, 5, …)` makes it call `f` with five arguments once its stack and link are set, makecontext(3).
  */
 export function makers(): Pick<Loop, "getcontext" | "makecontext" | "wmemset"> {
   return loop;

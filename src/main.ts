@@ -1,4 +1,4 @@
-/** The entry: chooses. No arguments, the init loop; any argument, the command line; without libc, the way to say so. */
+/** The entry point. Without arguments it starts the init loop, with any the command line; if libc cannot be called, it says so. */
 import { answerOf, cli } from "./cli.ts";
 import { init } from "./init.ts";
 import { addressOf, bindFirst } from "./libc.ts";

@@ -71,7 +71,7 @@ function isSingleThreaded(flag: Address): boolean {
  * Leaves JavaScript for good: makes the calls of `giveBack`, gives the workspace back, waits, and if the wait ends, makes
  * the calls of `end`, the last of which should not return.
  *
- * Whether this is the only thread is looked up last of all: any allocation before may have JavaScriptCore start one to
+ * Whether this is the only thread is looked up last of all: any earlier allocation may make JavaScriptCore start one to
  * collect garbage. Its memory must stay, so then nothing is given back.
  *
  * @param arena holds all that is needed from the wait on

@@ -1,4 +1,4 @@
-/** Ends a start that cannot go on. */
+/** Exits when a start cannot go on. */
 
 /** The exit status of a start for which something is missing: EX_OSERR of sysexits.h. No C pause ends with it. */
 const STATUS = 71;

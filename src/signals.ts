@@ -1,8 +1,8 @@
-/** The signals of the contract: from which moment they are held back, and what they do. */
+/** The signals of the contract: when they are blocked, and what they do. */
 import type { Arena } from "./arena.ts";
 import { type Address, blockSignals, SIGCHLD, SIGINT, SIGNAL_SET, SIGTERM, sigaction } from "./libc.ts";
 
-/** The signals that have a handler, as the first 4 bytes of a `sigset_t`. Each is blocked but for the wait and while any of the handlers runs. */
+/** The signals that have a handler, as the first 4 bytes of a `sigset_t`. Each is blocked except during the wait, and while any of the handlers runs. */
 export const HANDLED = (1 << (SIGINT - 1)) | (1 << (SIGTERM - 1)) | (1 << (SIGCHLD - 1));
 
 /**
@@ -10,7 +10,7 @@ export const HANDLED = (1 << (SIGINT - 1)) | (1 << (SIGTERM - 1)) | (1 << (SIGCH
  *
  * All others are as they were inherited: Bun is sealed off from them (scripts/executable/seal.ts).
  *
- * @returns where the mask as inherited is, which is the one to sleep with
+ * @returns the address of the inherited mask, which is the one to sleep with
  */
 export function holdSignals(arena: Arena): Address {
   const handled = arena.reserve(SIGNAL_SET);
@@ -21,9 +21,9 @@ export function holdSignals(arena: Arena): Address {
 }
 
 /**
- * Has `signal` call the function at `handler`, with all the handled signals blocked: sigaction(2).
+ * Makes `signal` call the function at `handler`, with all the handled signals blocked: sigaction(2).
  *
- * @param action an `ACTION` of zeros, or one that this has used
+ * @param action an `ACTION` of zeros, or one that this function has used before
  * @param flags `SA_*`
  * @returns 0, or -1 when the kernel refused
  */

@@ -1,4 +1,4 @@
-/** What `--help` and `-h` print, by citty. In the executable it lies apart from the rest: scripts/executable/apart.ts. */
+/** What `--help` and `-h` print, by citty. In the executable it is separate from the rest: scripts/executable/apart.ts. */
 import { stripVTControlCharacters } from "node:util";
 import { defineCommand, renderUsage } from "citty";
 import { description, version } from "../package.json";

@@ -1,7 +1,7 @@
 /**
  * Cold starts: what a start takes when nothing of the program is in memory, and how much it reads.
  *
- * The programs lie on a disk of their own, an ext4 image in a file, with copies of the libraries that they load. Only
+ * The programs are on a separate disk, an ext4 image in a file, with copies of the libraries that they load. Only
  * those are forgotten: the machine's page cache stays as it is. The disk is mounted in a mount namespace with a process
  * of its own, and goes with it, however that ends. What the kernel knows of the filesystem itself (names, sizes, places)
  * stays known, as right after an image was unpacked. What is read ahead decides how much is read; how long that takes is up
@@ -67,7 +67,7 @@ const NO_DISK = 75;
 
 /**
  * Makes and mounts the disk, and becomes what follows. The file has lost its name by then, and stays as descriptor 9.
- * `mount -o loop` has the kernel detach the loop device when the mount goes.
+ * `mount -o loop` makes the kernel detach the loop device when the mount goes.
  */
 const SETUP = `set -e
 disk=$(mktemp "$1/${DISK_NAME}XXXXXX")
@@ -150,7 +150,7 @@ function forget(descriptors: readonly number[]): void {
   }
 }
 
-/** Measures, in the namespace: copies all to the disk, has it take the place of the libraries, and starts the programs. */
+/** Measures, in the namespace: copies everything to the disk, mounts it over the libraries, and starts the programs. */
 async function measureCold(programs: readonly Program[], rounds: number): Promise<ColdResults> {
   // The third field of a block device's stat is sectors read, of 512 bytes each whatever the device's own are.
   const device = `/sys/dev/block/${deviceOf(MOUNT_POINT)}`;

@@ -5,7 +5,7 @@ import { readyTime, versionTime } from "./start.ts";
 import { interleaved, type Summary, summary } from "./statistics.ts";
 import { storms } from "./storm.ts";
 
-/** How far a run's times may be apart for it to tell anything of times, as a part of their median. On a quiet machine it is half of that. */
+/** The largest spread, as a part of the median, at which a run's times are still compared. A quiet machine shows half of it. */
 export const MOST_SPREAD = 0.2;
 
 /** What a figure may be more than recorded, in its own unit; or the spread of the run, for times. */

@@ -25,9 +25,9 @@ function kib(text: string, name: string): number {
 
 /** Why some figures are left out for users other than root. */
 export const NOT_DUMPABLE =
-  "PSS and open descriptors of pause-ts are left out: it is not dumpable, they are root's to see.";
+  "PSS and open descriptors of pause-ts are left out: it is not dumpable, so only root may see them.";
 
-/** What `look` gives, or undefined if the kernel denies it: what is not dumpable is only for root to look into. */
+/** What `look` gives, or undefined if the kernel denies it: only root may look into a process that is not dumpable. */
 function ifAllowed<T>(look: () => T): T | undefined {
   try {
     return look();

@@ -1,4 +1,4 @@
-/** Measuring in turns, and what many values come down to. */
+/** Measuring in turns, and summing up the values. */
 import { quantile } from "simple-statistics";
 
 /** The middle of a number of values and where most of them lie. */

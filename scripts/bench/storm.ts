@@ -1,4 +1,4 @@
-/** Orphan storms: how fast a PID 1 reaps, and what it is afterwards. */
+/** Orphan storms: how fast a PID 1 reaps, and what state it is in afterwards. */
 
 import { InputError } from "../command/report.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "../linux/namespace.ts";
@@ -28,11 +28,11 @@ export interface Storm {
   readonly threads: number;
 }
 
-/** A program as PID 1 of a PID namespace of its own. */
+/** A program as PID 1 of its own PID namespace. */
 interface PidOne {
-  /** Its PID out here. */
+  /** Its PID in this process's namespace. */
   readonly pid: number;
-  /** Has the storm rage in there once: wall time and longest zombie, in milliseconds. Throws if it fails. */
+  /** Runs the storm in there once: wall time and longest zombie, in milliseconds. Throws if it fails. */
   rage(orphans: number): Promise<[time: number, zombie: number]>;
   end(): Promise<void>;
 }
@@ -72,7 +72,7 @@ async function pidOne(program: Program, storm: string): Promise<PidOne> {
 }
 
 /**
- * Has `rounds` storms of `orphans` each rage over every program, in turns.
+ * Runs `rounds` storms of `orphans` each on every program, in turns.
  *
  * @param storm path of the storm, see compileStorm
  * @param onRound called before each round with the number of rounds done

@@ -3,7 +3,7 @@ import { markdownTable } from "markdown-table";
 import type { Figure } from "./figures.ts";
 import type { Summary } from "./statistics.ts";
 
-/** A number with the digits that mean something: three, and whole from 100 on. Nothing for a ratio that cannot be had. */
+/** A number with its significant digits: three, and whole from 100 on. Empty for a ratio that does not exist. */
 function number(value: number): string {
   if (Number.isNaN(value)) return "";
   if (Number.isInteger(value) || Math.abs(value) >= 100) return Math.round(value).toLocaleString("en");

@@ -1,4 +1,4 @@
-/** Cuts out of the compiled executable the data that nothing can ask for. Never code: what is not seen to run may run. */
+/** Cuts unreachable data out of the compiled executable. Never code: what was not seen to run may still run. */
 import { InputError } from "../command/report.ts";
 import { Elf, PT_LOAD, SHT_NOBITS } from "./elf.ts";
 import { type Hole, withoutHoles } from "./holes.ts";
@@ -9,11 +9,11 @@ function zeros(bytes: Buffer): Hole {
   const elf = new Elf(bytes);
   const { type, address, size } = elf.section(".bss");
   if (type !== SHT_NOBITS) throw new InputError("cannot cut this version of Bun: .bss is not of zeros");
-  const home = elf.segments.find(
+  const segment = elf.segments.find(
     (it) => it.type === PT_LOAD && address >= it.address && address + size < it.address + it.size,
   );
-  if (!home) throw new InputError("cannot cut this version of Bun: .bss takes no bytes of the file");
-  const start = address - home.address + home.offset;
+  if (!segment) throw new InputError("cannot cut this version of Bun: .bss takes no bytes of the file");
+  const start = address - segment.address + segment.offset;
   return { start, end: start + size, leaves: "zeros" };
 }
 

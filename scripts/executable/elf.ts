@@ -7,14 +7,14 @@ import { InputError } from "../command/report.ts";
 
 /** The kind of program header that is about a stretch of memory: elf.h. */
 export const PT_LOAD = 1;
-/** The other kinds that are looked for. */
+/** The other kinds used here. */
 const PT_DYNAMIC = 2;
 const PT_INTERP = 3;
 /** The program header of the table of program headers itself. */
 export const PT_PHDR = 6;
 const PT_TLS = 7;
 
-/** Flags of a segment: it can be run, it can be written to, it can be read. */
+/** Flags of a segment: executable, writable, readable. */
 export const PF_X = 1;
 export const PF_W = 2;
 export const PF_R = 4;
@@ -106,7 +106,7 @@ function hashOf(name: string): number {
   return hash;
 }
 
-/** An ELF file in memory. What is asked for is read when it is asked for: the first page is enough for the program headers. */
+/** An ELF file in memory. Everything is read on demand: the first page is enough for the program headers. */
 export class Elf {
   readonly #bytes: Buffer;
   readonly #name: string;
@@ -181,9 +181,9 @@ export class Elf {
 
   /** The loaded segment that has the byte of the file at `offset`. Throws an InputError if it is not loaded. */
   segmentAt(offset: number): Segment {
-    const home = this.#loaded().find((it) => offset >= it.offset && offset < it.offset + it.size);
-    if (!home) throw new InputError(`${this.#name} does not load its byte ${offset}`);
-    return home;
+    const segment = this.#loaded().find((it) => offset >= it.offset && offset < it.offset + it.size);
+    if (!segment) throw new InputError(`${this.#name} does not load its byte ${offset}`);
+    return segment;
   }
 
   /** Offset of `size` unused bytes of the first segment, zeros between sections, at a multiple of 8. Throws an InputError if there are none. */
@@ -274,20 +274,20 @@ export class Elf {
   }
 
   /**
-   * Asks for the library `name` no more, which has become a part of `heir`: what had to be of a version there has to be
-   * so here.
+   * Drops the need for the library `name`, which is now part of `successor`: symbols that needed a version of the one need
+   * it of the other.
    *
-   * @param version the one that its symbols have in `heir`, if they had one and the same: written over the library's name,
+   * @param version the one that its symbols have in `successor`, if they had one and the same: written over the library's name,
    *   so it must be as long
    */
-  merge(name: string, heir: string, version?: string): void {
+  merge(name: string, successor: string, version?: string): void {
     const dynamic = this.#dynamic();
     const strings = this.#table(DT_STRTAB);
     const named = (it: string) => dynamic.filter(([tag, at]) => tag === DT_NEEDED && this.#text(strings + at) === it);
-    const [[entry, another], [home]] = [named(name), named(heir)];
+    const [[entry, another], [kept]] = [named(name), named(successor)];
     const start = this.segments.find(({ type }) => type === PT_DYNAMIC)?.offset;
-    if (!entry || another || !home || start === undefined) {
-      throw new InputError(`${this.#name} does not ask for ${name} and ${heir}`);
+    if (!entry || another || !kept || start === undefined) {
+      throw new InputError(`${this.#name} does not ask for ${name} and ${successor}`);
     }
     for (const [index, [tag, value]] of [...dynamic.filter((it) => it !== entry), [DT_NULL, 0] as const].entries()) {
       this.#bytes.writeBigUInt64LE(BigInt(tag), start + index * DYN);
@@ -298,7 +298,7 @@ export class Elf {
     let at = this.#table(DT_VERNEED);
     for (let count = this.#entry(DT_VERNEEDNUM); count > 0; count--) {
       if (this.#text(strings + this.#bytes.readUInt32LE(at + 4)) === name) {
-        this.#bytes.writeUInt32LE(home[1], at + 4);
+        this.#bytes.writeUInt32LE(kept[1], at + 4);
         if (version !== undefined) this.#renameVersion(at, entry[1], name, version);
       }
       at += this.#bytes.readUInt32LE(at + 12);
@@ -352,9 +352,9 @@ export class Elf {
   /** Offset of the table whose address is the value of `tag`. */
   #table(tag: number): number {
     const address = this.#entry(tag);
-    const home = this.#loaded().find((it) => address >= it.address && address < it.address + it.size);
-    if (!home) throw new InputError(`entry ${tag} of the dynamic section of ${this.#name} points nowhere`);
-    return address - home.address + home.offset;
+    const segment = this.#loaded().find((it) => address >= it.address && address < it.address + it.size);
+    if (!segment) throw new InputError(`entry ${tag} of the dynamic section of ${this.#name} points nowhere`);
+    return address - segment.address + segment.offset;
   }
 
   #symbolAt(index: number): number {

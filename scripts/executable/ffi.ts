@@ -2,14 +2,14 @@
  * Takes the JavaScript of `bun:ffi` out of the start.
  *
  * The module is a thin layer over `Bun.FFI`, the object from which it takes what src/ uses; loading it, which Bun
- * compiles at every start, would take longer than all of src/ does. Plugins are not asked about Bun's own modules, but
- * about a file of ours: src/ffi.ts, the only one that imports it, is replaced by one that asks the object itself. What
- * is lost is that a failing dlopen throws: here its symbols are missing, which ends the start too.
+ * compiles at every start, would take longer than all of src/ does. Plugins are not called for Bun's own modules, but
+ * they are for our files: src/ffi.ts, the only one that imports it, is replaced by one that uses the object directly. The
+ * one loss is that a failing dlopen does not throw: its symbols are missing instead, which ends the start too.
  */
 import type { BunPlugin } from "bun";
 import { InputError } from "../command/report.ts";
 
-/** What src/ffi.ts exports: functions, but for `read`, which is an object of functions. */
+/** What src/ffi.ts exports: functions, except `read`, which is an object of functions. */
 export const USED = { dlopen: "function", read: "object" } as const;
 
 /**

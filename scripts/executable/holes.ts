@@ -2,13 +2,13 @@
 import { InputError } from "../command/report.ts";
 import { Elf, HEADER_SIZES, PF_W, PF_X, PT_LOAD, PT_PHDR, type Section, type Segment, SHT_NOBITS } from "./elf.ts";
 
-/** A stretch of the file that is to go. */
+/** A range of the file to remove. */
 export interface Hole {
   /** Offset of its first byte. */
   readonly start: number;
   /** Offset behind its last byte. */
   readonly end: number;
-  /** What is in memory there afterwards: zeros, if the segment can be written to, or nothing at all. */
+  /** What memory holds there afterwards: zeros, if the segment is writable, or nothing at all. */
   readonly leaves: "zeros" | "nothing";
 }
 
@@ -192,8 +192,8 @@ export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
   }
   const kept = layOut(pieces, whole, bytes.length);
   const moved: Moved = (offset) => {
-    const home = kept.findLast(({ start }) => start <= offset);
-    return home === undefined ? offset : home.at + Math.min(offset, home.end) - home.start;
+    const piece = kept.findLast(({ start }) => start <= offset);
+    return piece === undefined ? offset : piece.at + Math.min(offset, piece.end) - piece.start;
   };
   writeProgramHeaders(bytes, elf, segments, whole, moved);
   const more = writeSectionHeaders(bytes, elf, whole, moved);

@@ -2,9 +2,9 @@
  * Takes the languages out of ICU's data, which is 12 MB of the executable.
  *
  * ICU, the library behind everything in JavaScript that knows of languages, calendars and time zones, has its data in
- * one "common data" item: a header, a table of contents, and items that are found by name. What is not in the table
- * is not there, and ICU falls back to the root locale, or says so; it can be built that way. With an empty table, though,
- * JavaScriptCore aborts in places where it takes data for granted; so the table is written anew, with KEPT alone.
+ * one "common data" item: a header, a table of contents, and items that are found by name. For an item that is not
+ * in the table ICU falls back to the root locale or returns an error; it can be built that way. But with an empty table
+ * JavaScriptCore aborts where it relies on data, so the table is rewritten with KEPT alone.
  *
  * The common data item: its header is `MappedData` and `UDataInfo` of ICU's ucmndata.h and udata.h, its table
  * `UDataOffsetTOC`. Here an item is either as ICU makes it, or a Zstandard frame that only Bun can unpack:
@@ -29,7 +29,7 @@ export const HEADER = 144;
  */
 const IDENTITY = Buffer.from("9000da2714000000 00000200 436d6e44 01000000 03000000".replaceAll(" ", ""), "hex");
 
-/** Where the format stands in the header, and the magic number that makes it one. */
+/** Where the format is in the header, and the magic number that confirms it. */
 export const FORMAT = { at: 12, name: "CmnD", magicAt: 2, magic: 0x27da } as const;
 
 /** How many items there are. */
@@ -41,8 +41,8 @@ export const PACKAGE = "icudt78l/";
 const ZSTANDARD = 0xfd2fb528;
 
 /**
- * The items that stay. Without any one of them some call that a program can make ends in a crash, and not in an error;
- * with them none that test/security/locales.test.ts knows does.
+ * The items that stay. Without any one of them some call that a program can make crashes instead of failing with an error;
+ * with them, none in test/security/locales.test.ts crashes.
  */
 export const KEPT = [
   "coll/ucadata.icu", // The order of characters: localeCompare.
@@ -77,7 +77,7 @@ function find(bytes: Buffer): number {
     if (start >= 0 && bytes.readUInt16LE(start + FORMAT.magicAt) === FORMAT.magic) found.push(start);
   }
   const [start] = found;
-  if (start === undefined || found.length !== 1) refuse(`ICU's data is there ${found.length} times instead of once`);
+  if (start === undefined || found.length !== 1) refuse(`ICU's data: found ${found.length} times instead of once`);
   if (!bytes.subarray(start, start + IDENTITY.length).equals(IDENTITY)) refuse("ICU's data has another header");
   return start;
 }
@@ -134,7 +134,7 @@ function tableWith(bytes: Buffer, items: readonly Item[], table: number): Buffer
   return Buffer.concat(parts);
 }
 
-/** Throws an InputError if the loader, a symbol or a variable has an address of what is to go: of `range`, or of one of `items`. */
+/** Throws an InputError if the loader, a symbol or a variable refers to what is removed: of `range`, or of one of `items`. */
 function checkUnused(bytes: Buffer, elf: Elf, range: Range, items: readonly Item[]): void {
   const { address, offset } = elf.segmentAt(range.start);
   const within = (it: number): boolean => it > range.start - offset + address && it < range.end - offset + address;
@@ -153,15 +153,15 @@ function checkUnused(bytes: Buffer, elf: Elf, range: Range, items: readonly Item
 /**
  * Takes all items but KEPT out of the ICU data of the executable `bytes`, in place.
  *
- * Returns the stretch that is not used any more, zeros now. Throws an InputError, with nothing changed, if anything
+ * Returns the range that is no longer used, now zeros. Throws an InputError, with nothing changed, if anything
  * is not as in the Bun this was written for.
  */
 export function reduceIcu(bytes: Buffer): Range {
   const elf = new Elf(bytes);
   const start = find(bytes);
-  const home = elf.section(".rodata");
-  const limit = home.offset + home.size;
-  if (start < home.offset || start % 16 !== 0 || start + HEADER + 4 > limit) refuse("ICU's data is not in .rodata");
+  const section = elf.section(".rodata");
+  const limit = section.offset + section.size;
+  if (start < section.offset || start % 16 !== 0 || start + HEADER + 4 > limit) refuse("ICU's data is not in .rodata");
   if (elf.segmentAt(start).flags !== PF_R) refuse("ICU's data is not read-only");
   const table = start + HEADER;
   const items = itemsOf(bytes, table, limit);

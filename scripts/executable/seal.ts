@@ -2,21 +2,21 @@
  * Makes the compiled executable blind to its environment, and leaves the signals it inherits as they are.
  *
  * Bun knows several hundred variables, some of which run programs (BUN_BE_BUN, BUN_OPTIONS) or change
- * JavaScriptCore (BUN_JSC_*), and offers no switch against them. It has two ways to read them, both by way of libc: the
+ * JavaScriptCore (BUN_JSC_*), and offers no switch against them. It reads them in two ways, both through libc: the
  * functions `getenv` and `secure_getenv`, and the variable `environ`. The dynamic section of the executable names all
- * three, so that is where they are cut, without touching an instruction: what Bun calls getenv is a function
- * that answers NULL to every name, and what it takes for `environ` is a list in the executable: VARIABLES.
+ * three, so that is where they are cut off, without touching an instruction: Bun's calls of getenv reach a function
+ * that returns NULL for every name, and its `environ` is a list in the executable: VARIABLES.
  *
- * It is also deaf: Bun installs handlers for seven signals, ignores two and unblocks one while it starts, which
- * would undo what was inherited. What it calls to do so are functions that do nothing. src/ calls libc by another way,
- * through bun:ffi, and gets what it asks for.
+ * It also leaves signals alone: Bun installs handlers for seven signals, ignores two and unblocks one while it starts, which
+ * would undo what was inherited. The functions it calls for that now do nothing. src/ calls libc another way,
+ * through bun:ffi, and is not affected.
  *
- * It also forgets where its memory cgroup is written down. JavaScriptCore would take the cgroup's limit for the size of its
- * memory and collect garbage accordingly, on the way to a wait where all of it is given back; and reading all those
+ * It also does not find its memory cgroup. JavaScriptCore would take the cgroup's limit for the size of its
+ * memory and collect garbage accordingly, although all of it is given back before the wait; and reading all those
  * files takes time.
  *
- * And it leaves libc its `stdout` and `stderr`: the linker gave the executable copies of these variables, which libc would
- * use instead of its own, so that a page of the executable had to stay for as long as pause runs.
+ * And libc keeps its `stdout` and `stderr`: the linker gave the executable copies of these variables, which libc would
+ * use instead of its own, so a page of the executable would have to stay for as long as pause runs.
  *
  * The variables of the loader (LD_*, GLIBC_TUNABLES) are read before the executable is loaded: SECURITY.md.
  */
@@ -25,7 +25,7 @@ import { InputError } from "../command/report.ts";
 import { type DynamicSymbol, Elf, type Relocation } from "./elf.ts";
 import type { Platform } from "./platforms.ts";
 
-/** What Bun takes from libc, and what it gets instead: functions that change nothing but a buffer that is theirs to fill. */
+/** What Bun imports from libc, and what it gets instead: functions that write nothing but the buffer they are given. */
 const INSTEAD: Readonly<Record<string, string>> = {
   // NULL, no variable has that name: atol(3) is 0 for all that does not begin with a number.
   getenv: "atol",
@@ -89,7 +89,7 @@ const RELOCATIONS: Readonly<Record<Platform["architecture"], { copy: number; glo
 function only<T>(found: readonly T[], what: string): T {
   const [it] = found;
   if (it !== undefined && found.length === 1) return it;
-  throw new InputError(`cannot seal this version of Bun: ${what} is there ${found.length} times instead of once`);
+  throw new InputError(`cannot seal this version of Bun: ${what}: found ${found.length} times instead of once`);
 }
 
 /** The two relocations of a variable of libc's that the executable has a copy of, `symbols` being its names there. */
@@ -107,7 +107,7 @@ function usesOf(
 }
 
 /**
- * Writes the list of variables to where nothing is, and has the loader store its address in the executable's `environ`,
+ * Writes the list of variables into unused space, and makes the loader store its address in the executable's `environ`,
  * which libc no longer sees.
  */
 function fixedList(bytes: Buffer, image: Elf, platform: Platform): void {
@@ -134,14 +134,14 @@ function fixedList(bytes: Buffer, image: Elf, platform: Platform): void {
 }
 
 /**
- * Parts of libc that were libraries of their own before 2.34 and are empty since: loading them takes 0.1 ms. What came from
- * libdl must be of that version now, so that the loader of an older libc says in one line which it takes.
+ * Parts of libc that were separate libraries before 2.34 and have been empty since: loading them takes 0.1 ms. What came from
+ * libdl must be of that version now, so that the loader of an older libc says in one line which version it needs.
  */
 const EMPTY = [["libpthread.so.0"], ["libdl.so.2", "GLIBC_2.34"]] as const;
 
 /**
- * Leaves the variable `name` to libc. The loader still fills in the executable's copy, which Bun's code has the address of;
- * but libc does not find it any more.
+ * Leaves the variable `name` to libc. The loader still fills in the executable's copy, whose address is in Bun's code,
+ * but libc no longer finds it.
  */
 function libcOwn(image: Elf, name: string, platform: Platform): void {
   const symbol = only(named(image, name, true), `the variable ${name}`);
@@ -151,7 +151,7 @@ function libcOwn(image: Elf, name: string, platform: Platform): void {
   image.undefine(symbol);
 }
 
-/** Takes a text away of which there is one: an empty one is left. `what` says what it is. */
+/** Blanks a text that occurs exactly once. `what` names it in the error. */
 function erase(bytes: Buffer, text: Buffer, what: string): void {
   const places: number[] = [];
   for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) places.push(at);
@@ -168,7 +168,7 @@ function named(image: Elf, name: string, defined: boolean): DynamicSymbol[] {
  * Seals the executable `bytes` in place.
  *
  * Throws an InputError if anything is not exactly where and as often as expected: another version of Bun has to be
- * looked at anew.
+ * examined first.
  */
 export function seal(bytes: Buffer, platform: Platform): void {
   const image = new Elf(bytes);

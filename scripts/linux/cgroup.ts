@@ -26,7 +26,7 @@ export interface Memory extends Cgroup {
    * Memory charged, in KiB: anonymous, page cache and kernel, added up. The kernel brings the parts up to date every 2 s.
    */
   charged(): number;
-  /** Takes back whatever can be taken back, down to the last page that is not needed to live. */
+  /** Reclaims everything that can be reclaimed, down to the last page it can run without. */
   squeeze(): void;
   /** Allows so many bytes in all; a process that asks for more is killed. */
   limit(bytes: number): void;
@@ -121,7 +121,7 @@ export function freezer(): Freezer | undefined {
   };
 }
 
-/** The fields of `memory.stat` called `names`, added up, in bytes. */
+/** The sum of the fields `names` of `memory.stat`, in bytes. */
 function stat(folder: string, ...names: readonly string[]): number {
   const lines = readFileSync(join(folder, "memory.stat"), "utf8").split("\n");
   const fields = new Map(lines.map((line) => line.split(" ") as [string, string]));

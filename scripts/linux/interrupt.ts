@@ -59,8 +59,8 @@ async function end(signal: (typeof SIGNALS)[number]): Promise<void> {
 }
 
 /**
- * Has SIGHUP, SIGINT and SIGTERM end this process only after it has undone what onInterrupt was given and has ended all
- * that it started. One that was ignored when the process started, as by nohup(1), stays ignored.
+ * Makes SIGHUP, SIGINT and SIGTERM end this process only after it has undone everything given to onInterrupt and has ended
+ * all that it started. One that was ignored when the process started, as by nohup(1), stays ignored.
  */
 export function handleInterrupts(): void {
   if (listening) return;

@@ -19,7 +19,7 @@ export interface Disturbance {
   readonly name: string;
   /** How often it is drawn, compared with the others. */
   readonly weight: number;
-  /** Why it cannot be had with this pod, or undefined if it can. */
+  /** Why it is not possible with this pod, or undefined if it is. */
   missing?(pod: Pod): string | undefined;
   /** Does it; all randomness comes from `draw`. Returns the number of orphans made. */
   disturb(pod: Pod, draw: Draw): Promise<number>;
@@ -38,7 +38,7 @@ async function storm(pod: Pod, draw: Draw, most: number): Promise<number> {
   return count;
 }
 
-/** Has a storm rage while the pod is held, and lets it go on with `resume` at most 300 ms later. */
+/** Runs a storm while the pod is held, and releases it with `resume` at most 300 ms later. */
 async function stormWhileHeld(pod: Pod, draw: Draw, resume: () => void): Promise<number> {
   const storming = storm(pod, draw, 500);
   await Bun.sleep(draw(300));

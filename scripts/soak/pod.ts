@@ -1,4 +1,4 @@
-/** The PID 1 that a soak disturbs, in a PID namespace and on a disk of its own. */
+/** The PID 1 that a soak disturbs, in its own PID namespace and on its own disk. */
 import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { makeFolder } from "../command/folder.ts";
@@ -11,7 +11,7 @@ import { compileStorm } from "../reference/compile.ts";
 
 /** A running PID 1 and the means to disturb it. */
 export interface Pod {
-  /** Its PID out here. */
+  /** Its PID in this process's namespace. */
   readonly pid: number;
   /** Whether it is traced: the kernel lets the tracer have a SIGSTOP of PID 1's own namespace, which it drops otherwise, and then PID 1 stops. */
   readonly traced: boolean;

@@ -80,7 +80,7 @@ export async function soak(wanted: Soak): Promise<Summary> {
   return withFolder(tmpdir(), (folder) => disturbed(wanted, join(folder, "calls")));
 }
 
-/** Soaks a program, and if there is a `log` has every call written to it. */
+/** Soaks a program; with a `log`, every call is written to it. */
 async function disturbed({ program, seed, seconds, orphans: wanted, rest, clock }: Soak, log: string | undefined) {
   const pod = await startPod(program, log === undefined ? [] : tracing(log), clock);
   let [step, doing] = [0, "the start"];

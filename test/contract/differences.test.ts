@@ -1,4 +1,4 @@
-/** Each row of scripts/differences.ts is so: what is mended fails here and leaves the table. */
+/** Each row of scripts/differences.ts still holds: a difference that is gone fails here and leaves the table. */
 import { expect } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

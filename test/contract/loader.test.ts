@@ -1,4 +1,4 @@
-/** The variables that the loader of every dynamic program heeds: they do to ours what they do to the C reference. */
+/** The variables that the loader of every dynamic program obeys: they affect ours as they affect the C reference. */
 import { describe, expect, test } from "bun:test";
 import { observe } from "../support/compare.ts";
 import { referenceAnswer } from "../support/record.ts";
@@ -10,7 +10,7 @@ async function heeds(program: string, env: Readonly<Record<string, string>>, arg
   return !Bun.deepEquals(await observe(program, { args, env }), await observe(program, { args, env: {} }));
 }
 
-describe("the loader's own variables do to it what they do to any dynamic program", () => {
+describe("the loader's variables affect it as they affect any dynamic program", () => {
   for (const [name, value] of Object.entries(LOADER)) {
     test(`${name}=${value}`, async () => {
       const env = { [name]: value };

@@ -27,7 +27,7 @@ test("SIGTERM ends it at any step of its start, by the default action at first, 
   expect([...met]).toEqual(["starting", "held", "ready"]);
 });
 
-/** Has each getpid(2) take half a second: the last one comes right after the signals are held. */
+/** Makes each getpid(2) take half a second: the last one comes right after the signals are held. */
 const SLOW = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=getpid:delay_enter=500000"];
 
 /** Sends SIGTERM to a PID 1 that has held the signals, which must end it, and tells whether it came before the handler. */

@@ -42,7 +42,7 @@ function threadStorage(pid: number): Buffer {
 }
 
 const WAYS: Readonly<Record<string, [Partial<Launch>, missing: string | undefined]>> = {
-  // What is not dumpable is root's to see.
+  // Only root may look into a process that is not dumpable.
   "locked as ever": [{}, NEEDS_PTRACE],
   "dumpable, for the kernel refuses to change that": [{ refused: [[PRCTL, PR_SET_DUMPABLE]] }, undefined],
 };
@@ -83,7 +83,7 @@ describe.each(Object.entries(WAYS))("%s", (_, [launch, missing]) => {
 
 describe("afterwards", () => {
   for (const [signal, said] of ENDINGS) {
-    test(`signal ${signal} is still told and ends it with 0`, async () => {
+    test(`signal ${signal} is still reported and ends it with 0`, async () => {
       const subject = await startReady({ program: OURS });
       subject.send(signal);
       expect(await subject.ended()).toEqual({

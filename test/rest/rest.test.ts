@@ -30,7 +30,7 @@ describe("at rest", () => {
         expectLight(now);
       }),
     );
-    // Pause is not dumpable: its descriptors are root's to see.
+    // Pause is not dumpable: only root may see its descriptors.
     testIf((pidOne && NEEDS_PID_ONE) || NEEDS_PTRACE, `${who} has three descriptors`, () =>
       whileRunning(start(), expectThreeDescriptors),
     );

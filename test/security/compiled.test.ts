@@ -20,7 +20,7 @@ const unsealed = join(folder, "pause");
 beforeAll(() => bundle(hostPlatform(), unsealed));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What comes of a start in which what has counted `threshold` is compiled: the number of threads once it waits, or how it ended. */
+/** The outcome of a start in which functions are compiled from a count of `threshold`: the number of threads once it waits, or how it ended. */
 async function start(threshold: number, surroundings: Partial<Launch>): Promise<string> {
   const env = { BUN_JSC_thresholdForJITAfterWarmUp: `${threshold}`, BUN_JSC_thresholdForJITSoon: `${threshold}` };
   try {
@@ -43,10 +43,10 @@ const ways: Record<string, Partial<Launch>> = {
 };
 
 describe.each(Object.entries(ways))("%s", (_, surroundings) => {
-  test("four fifths of the count that has a function compiled are not reached", async () => {
+  test("no function reaches four fifths of the count at which it is compiled", async () => {
     expect(await start(400, surroundings)).toBe("threads: 1");
   });
-  test("a tenth of it is, and that shows", async () => {
+  test("a tenth of it is reached, and that shows", async () => {
     expect(await start(50, surroundings)).not.toBe("threads: 1");
   });
 });

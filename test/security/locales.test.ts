@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { compile } from "../../scripts/executable/compile.ts";
 import { hostPlatform } from "../../scripts/executable/platforms.ts";
 
-/** A program that evaluates its argument and prints what comes of it. */
+/** A program that evaluates its argument and prints the result. */
 const PROGRAM = `
 import * as buffer from "node:buffer";
 import * as path from "node:path";

@@ -273,7 +273,7 @@ describe("the environment that Bun sees instead", () => {
     });
     return peak;
   }
-  /** What JavaScriptCore would heed, and what it would not. */
+  /** What JavaScriptCore would obey, and what it would not. */
   const other = ["0", "4096", "134217728", "1GiB", "x", ""];
 
   for (const variable of FIXED) {
@@ -378,7 +378,7 @@ describe("the seal", () => {
   });
   test("fails for another platform's executable", () => {
     const other = PLATFORMS.find(({ name }) => name !== platform.name) ?? platform;
-    expect(() => seal(readFileSync(unsealed), other)).toThrow("the copy of environ is there 0 times");
+    expect(() => seal(readFileSync(unsealed), other)).toThrow("the copy of environ: found 0 times");
   });
   test("fails for what is no executable", () => {
     expect(() => seal(Buffer.from("#!/bin/sh\n".repeat(20)), platform)).toThrow("not a 64-bit");
@@ -386,19 +386,19 @@ describe("the seal", () => {
   test.each(["getenv", "secure_getenv", "gmtime_r", "sigaction", "signal", "pthread_sigmask", "vfprintf", "getcwd"])(
     "fails if Bun no longer takes %s from libc",
     (name) => {
-      expect(() => seal(renamed(name, "moved"), platform)).toThrow(`the import ${name} is there 0 times`);
+      expect(() => seal(renamed(name, "moved"), platform)).toThrow(`the import ${name}: found 0 times`);
     },
   );
   test("leaves libc its stderr, and fails if Bun has no copy of it", () => {
     const inBun = (path: string) => new Elf(readFileSync(path)).symbols.filter(({ name }) => name === "stderr");
     expect(inBun(unsealed)).toMatchObject([{ defined: true }]);
     expect(inBun(OURS)).toMatchObject([{ defined: false, address: 0 }]);
-    expect(() => seal(renamed("stderr", "moved"), platform)).toThrow("the variable stderr is there 0 times");
+    expect(() => seal(renamed("stderr", "moved"), platform)).toThrow("the variable stderr: found 0 times");
   });
   test("fails if Bun finds its cgroup by another name", () => {
     const bytes = readFileSync(unsealed);
     const at = bytes.indexOf("/proc/self/cgroup");
-    expect(() => seal(bytes.fill("x", at, at + 5), platform)).toThrow("the name of the cgroup file is there 0 times");
+    expect(() => seal(bytes.fill("x", at, at + 5), platform)).toThrow("the name of the cgroup file: found 0 times");
   });
   test("leaves it no file to find its cgroup by", () => {
     expect(readFileSync(OURS).includes("self/cgroup")).toBe(false);

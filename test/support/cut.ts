@@ -51,8 +51,8 @@ function cases(platform: Platform): void {
     // What is in memory after the cut, at the offsets that it had before it.
     const memory = bytes.fill(0);
     for (const { address, offset, size } of loaded(after)) {
-      const home = loaded(elf).find((it) => address >= it.address && address + size <= it.address + it.size);
-      small.copy(memory, address - (home?.address ?? Number.NaN) + (home?.offset ?? 0), offset, offset + size);
+      const segment = loaded(elf).find((it) => address >= it.address && address + size <= it.address + it.size);
+      small.copy(memory, address - (segment?.address ?? Number.NaN) + (segment?.offset ?? 0), offset, offset + size);
     }
     before.set(whole);
     const room = Number(small.readBigUInt64LE(32)); // e_phoff
@@ -148,11 +148,11 @@ function cases(platform: Platform): void {
 
   /** What is done to the executable, and what the cut then says: by what it knows of ICU's data, and of executables. */
   const TAMPERED: Record<string, [(bytes: Buffer) => unknown, string]> = {
-    "ICU's data of another format": [(it) => it.write("CmnE", icu + FORMAT.at), "ICU's data is there 0 times"],
-    "without a magic number": [(it) => it.writeUInt16LE(0, icu + FORMAT.magicAt), "ICU's data is there 0 times"],
+    "ICU's data of another format": [(it) => it.write("CmnE", icu + FORMAT.at), "ICU's data: found 0 times"],
+    "without a magic number": [(it) => it.writeUInt16LE(0, icu + FORMAT.magicAt), "ICU's data: found 0 times"],
     "with ICU's data twice": [
       (it) => it.copy(it, elf.section(".bun_builtins").offset, icu, icu + HEADER),
-      "ICU's data is there 2 times",
+      "ICU's data: found 2 times",
     ],
     "another size of the header": [(it) => it.writeUInt16LE(160, icu), "another header"],
     "big-endian data": [(it) => it.writeUInt8(1, icu + 8), "another header"],

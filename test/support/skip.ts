@@ -40,7 +40,7 @@ const { prctl } = dlopen("libc.so.6", { prctl: { args: ["i32", "u64", "u64", "u6
 export const NEEDS_MDWE: string | undefined =
   prctl(PR_GET_MDWE, 0, 0, 0, 0) < 0 ? "the kernel has no PR_SET_MDWE: before 6.3" : undefined;
 
-/** Why what traces a PID 1 is skipped here, or undefined if it is not: what is not dumpable is root's to trace. */
+/** Why what traces a PID 1 is skipped here, or undefined if it is not: only root may trace a process that is not dumpable. */
 export const NEEDS_TRACING: string | undefined = NEEDS_PID_ONE ?? NEEDS_STRACE ?? NEEDS_ROOT;
 
 /**

@@ -40,7 +40,7 @@ testIf((STORM ? undefined : NO_REFERENCE) ?? NEEDS_PID_ONE ?? NEEDS_ROOT, title,
 );
 
 for (const [signal, said] of ENDINGS) {
-  testIf(NEEDS_ROOT, `signal ${signal} is still told and ends it with 0, all of its pages dropped`, async () => {
+  testIf(NEEDS_ROOT, `signal ${signal} is still reported and ends it with 0, all of its pages dropped`, async () => {
     const subject = await startReady({ program: OURS });
     // Nothing is cached any more: the kernel reads libc and the executable from disk again.
     await Bun.write("/proc/sys/vm/drop_caches", "3");

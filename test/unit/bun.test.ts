@@ -1,4 +1,4 @@
-/** What src/ and the build take for granted about the pinned Bun. */
+/** What src/ and the build rely on in the pinned Bun. */
 import { expect, test } from "bun:test";
 import { realpathSync } from "node:fs";
 import { join } from "node:path";

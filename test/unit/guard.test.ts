@@ -21,7 +21,7 @@ for (const [platform, record] of Object.entries(recorded) as [string, Values][])
       }
     });
 
-    test("takes no run for good whose times are too far apart to tell", () => {
+    test("rejects a run whose times are too far apart", () => {
       const times = NAMES.filter((name) => GUARDED[name] === "spread");
       expect(times.length).toBeGreaterThan(0);
       const busy = { values: record, spread: MOST_SPREAD + 0.01 };
@@ -31,7 +31,7 @@ for (const [platform, record] of Object.entries(recorded) as [string, Values][])
       for (const name of times) expect(allowed(name, 1, 0.9)).toBe(1 + MOST_SPREAD);
     });
 
-    test("takes a figure that could not be measured, or that is not recorded, for worse", () => {
+    test("counts a figure that could not be measured, or that is not recorded, as worse", () => {
       const { threads, ...others } = record;
       expect(worse({ values: { ...record, threads: Number.NaN }, spread: 0 }, record)).toHaveLength(1);
       expect(worse({ values: record, spread: 0 }, others)).toEqual([

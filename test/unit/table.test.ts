@@ -10,7 +10,7 @@ const figures = [
   { name: "RSS, KiB", values: { ours: summary([1760]) } },
 ];
 
-test("values are summed up by the middle and by where most of them lie", () => {
+test("values are summed up by median and percentiles", () => {
   expect(summary(Array.from({ length: 101 }, (_, index) => 100 - index))).toEqual({
     median: 50,
     low: 10,

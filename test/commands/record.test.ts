@@ -31,7 +31,11 @@ const record = (env: Readonly<Record<string, string>> = {}, wrapper: readonly st
 
 /** The command that makes root an ordinary user for what is appended to it. */
 const AS_USER = IS_ROOT ? ["setpriv", `--reuid=${IMAGE_USER}`, `--regid=${IMAGE_USER}`, "--clear-groups"] : [];
-const NO_USER = IS_ROOT && !Bun.which("setpriv") ? "setpriv is not installed" : undefined;
+const NO_USER =
+  IS_ROOT &&
+  (!Bun.which("setpriv") || Bun.spawnSync([...AS_USER, "test", "-x", tmpdir(), "-a", "-r", ROOT]).exitCode !== 0)
+    ? "no other user may look into the project or the folder for temporary files"
+    : undefined;
 
 /** Expects one line that says what is missing, and the record to be what it was. */
 async function expectRefusal({ status, stdout, stderr }: Outcome, what: string): Promise<void> {

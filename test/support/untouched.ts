@@ -4,7 +4,7 @@
  * project's folder, and what was left in the temporary folder and in HOME.
  */
 import { dlopen } from "bun:ffi";
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf, until } from "../../scripts/linux/proc.ts";
@@ -80,6 +80,8 @@ if (command.length === 0) {
   process.exit(2);
 }
 const folder = mkdtempSync(join(tmpdir(), "pause-untouched-"));
+// Some of what is tested runs as another user.
+chmodSync(folder, 0o755);
 const [TMPDIR, HOME] = [join(folder, "tmp"), join(folder, "home")];
 for (const path of [TMPDIR, HOME]) mkdirSync(path);
 // Whatever the command leaves running becomes a child of this process.

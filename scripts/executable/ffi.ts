@@ -1,19 +1,19 @@
 /**
- * Takes the JavaScript of `bun:ffi` out of the start.
+ * Keeps the JavaScript of `bun:ffi` out of the start.
  *
- * The module is a thin layer over `Bun.FFI`, the object from which it takes what src/ uses; loading it, which Bun
- * compiles at every start, would take longer than all of src/ does. Plugins are not asked about Bun's own modules, but
- * about a file of ours: src/ffi.ts, the only one that imports it, is replaced by one that asks the object itself. What
- * is lost is that a failing dlopen throws: here its symbols are missing, which ends the start too.
+ * The module is a thin layer over the object `Bun.FFI`, from which it takes what src/ uses. Bun compiles the module at
+ * every start, which would take longer than all of src/ does. Plugins are not asked about Bun's own modules, but they
+ * are about our files: src/ffi.ts, the only one that imports `bun:ffi`, is replaced by one that uses the object itself.
+ * The one loss: a failing dlopen does not throw, but leaves its symbols undefined, which ends the start too.
  */
 import type { BunPlugin } from "bun";
 import { InputError } from "../command/report.ts";
 
-/** What src/ffi.ts exports: functions, but for `read`, which is an object of functions. */
+/** What src/ffi.ts exports: functions, except `read`, which is an object of functions. */
 export const USED = { dlopen: "function", read: "object" } as const;
 
 /**
- * The source that stands in for src/ffi.ts.
+ * The source that replaces src/ffi.ts.
  *
  * @param bun the object `Bun` of the Bun that is put into the executable
  *
@@ -30,7 +30,7 @@ export function withoutModule(bun: { readonly FFI?: unknown } = Bun as { readonl
   return `export const { ${Object.keys(USED).join(", ")} } = Bun.FFI;`;
 }
 
-/** Replaces src/ffi.ts. Throws an InputError, before anything is built, if this Bun is not made for it. */
+/** Replaces src/ffi.ts. Throws an InputError, before anything is built, if this Bun has no fitting `Bun.FFI`. */
 export function ffiPlugin(): BunPlugin {
   const contents = withoutModule();
   return {

@@ -1,4 +1,4 @@
-/** `npm run record` writes a whole record or leaves the old one as it is. */
+/** `npm run record` writes a whole record or leaves the old one unchanged. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -27,7 +27,7 @@ const recorded = () => readFile(join(root, "test", "contract", "reference.json")
 const record = (env: Readonly<Record<string, string>> = {}): Promise<Outcome> =>
   runScript(join("..", "test", "contract", "record.ts"), [], env, root);
 
-/** Expects one line that says what is missing, and the record to be what it was. */
+/** Expects one line that says what is missing, and an unchanged record. */
 async function expectRefusal({ status, stdout, stderr }: Outcome, what: string): Promise<void> {
   expect({ status, stdout, stderr }).toEqual({
     status: 1,
@@ -37,15 +37,15 @@ async function expectRefusal({ status, stdout, stderr }: Outcome, what: string):
   expect(await recorded()).toBe(await readFile(join(ROOT, "test", "contract", "reference.json"), "utf8"));
 }
 
-test("without a compiler it refuses, and the record stays", async () => {
+test("without a compiler it refuses, and the record is unchanged", async () => {
   await expectRefusal(await record({ PATH: "/nonexistent" }), NO_REFERENCE);
 });
 
-testIf(IS_ROOT ? "runs as root" : NEEDS_CC, "as an ordinary user it refuses, and the record stays", async () => {
+testIf(IS_ROOT ? "runs as root" : NEEDS_CC, "as an ordinary user it refuses, and the record is unchanged", async () => {
   await expectRefusal(await record(), NEEDS_ROOT ?? "");
 });
 
-testIf(NEEDS_CC ?? NEEDS_ROOT ?? NEEDS_PID_ONE, "it takes every answer or none", async () => {
+testIf(NEEDS_CC ?? NEEDS_ROOT ?? NEEDS_PID_ONE, "it records every answer or none", async () => {
   const folder = join(root, "test", "contract");
   const asking = (...names: readonly string[]) => `import { test } from "bun:test";
     import { referenceAnswer } from "../support/record.ts";

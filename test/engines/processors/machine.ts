@@ -1,4 +1,4 @@
-/** A virtual machine with a given processor, in which both pauses start, and start many at once. */
+/** A virtual machine with a given processor, in which both pauses start, alone and many at once. */
 import { chmod, copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { compileStatic, NO_REFERENCE } from "../../../scripts/reference/compile.ts";

@@ -35,7 +35,7 @@ async function put(path: string, text: string): Promise<void> {
 /** The number that `--name text` gives. Throws an InputError if it is not a positive whole number. */
 function whole(name: string, text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise;
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InputError(`--${name} ${text}: not a whole number from 1 on`);
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InputError(`--${name} ${text}: not a positive whole number`);
   return Number(text);
 }
 
@@ -81,7 +81,7 @@ async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
 /** The guard's record. */
 const RECORD = join(ROOT, "scripts", "bench", "recorded.json");
 
-/** What is recorded for this platform; nothing for one on which nobody has run `npm run bench -- --record`. */
+/** The record for this platform; empty if nobody has run `npm run bench -- --record` on it. */
 const RECORDED: Partial<Values> = (recorded as Record<string, Partial<Values>>)[hostPlatform().name] ?? {};
 
 /** How often the guard measures before a figure that is too high fails it: noise passes, a regression stays. */

@@ -98,7 +98,7 @@ function differences(write: boolean): void {
     const rest = after.replace(/^(?:\|.*\n)*/, "");
     const expected = `${before}${table(met, root)}\n${rest}`;
     if (expected === text) continue;
-    if (!write) throw new InputError(`${name} has not the rows of DIFFERENCES: bun scripts/differences.ts --write`);
+    if (!write) throw new InputError(`${name} differs from DIFFERENCES: bun scripts/differences.ts --write`);
     writeFileSync(join(ROOT, name), expected);
   }
 }

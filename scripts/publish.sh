@@ -106,7 +106,7 @@ predicate() {
 # The first request to the registry.
 present=$(oras resolve ${http:+--plain-http} "$image" 2>/dev/null) || present=
 if [ -n "$present" ] && [ "$present" != "$digest" ]; then
-  echo "error: $image is there already and is another image: $present" >&2
+  echo "error: $image already exists and is another image: $present" >&2
   exit 1
 fi
 
@@ -121,7 +121,7 @@ if [ -n "$key" ]; then
   cosign trusted-root create --out "$work/trusted"
 fi
 
-# sign COMMAND OPTION... : cosign as told by --key and --plain-http, for the image by its digest
+# sign COMMAND OPTION... : cosign with what --key and --plain-http say, for the image by its digest
 sign() {
   cosign "$@" --yes ${http:+--allow-http-registry} \
     ${key:+--key "$key" --signing-config "$work/services" --trusted-root "$work/trusted"} "$repository@$digest"

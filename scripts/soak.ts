@@ -21,7 +21,7 @@ const OPTIONS = {
   minutes: { type: "string", description: "How long (default: 2)" },
   hours: { type: "string", description: "How long, instead" },
   seed: { type: "string", description: "Repeat the run with this seed (default: a new one)" },
-  orphans: { type: "string", default: "20000", description: "At least so many orphans" },
+  orphans: { type: "string", default: "20000", description: "Minimum number of orphans" },
   rest: { type: "string", default: "0", description: "Minutes at rest, halfway and in addition" },
   clock: { type: "boolean", description: "Also move this machine's wall clock back and forth; as root" },
   trace: { type: "boolean", description: "Trace all calls; as root, with strace; some 100 MB per million orphans" },

@@ -19,7 +19,7 @@ function refuseMistakes(args: readonly string[], options: Options): void {
     const { name, rawName, value, inlineValue } = token;
     const type = options[name]?.type;
     if (!type) throw new InputError(`unknown option ${rawName}`);
-    if (seen.has(name)) throw new InputError(`${rawName} is there twice`);
+    if (seen.has(name)) throw new InputError(`${rawName} is given twice`);
     seen.add(name);
     if (type === "boolean" && value !== undefined) throw new InputError(`${rawName} takes no value`);
     // The next option is not a value, but a negative number is.

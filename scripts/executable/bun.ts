@@ -90,7 +90,7 @@ async function find(platform: Platform): Promise<Runtime> {
     const isPinned = sha256 === expected;
     if (!isPinned)
       notice(
-        `${process.execPath} (SHA-256 ${sha256}) is compiled in, which is not the Bun of ${platform.bunPackage} ${pinned}: the digests are others than the release's`,
+        `${process.execPath} (SHA-256 ${sha256}) is compiled in, which is not the Bun of ${platform.bunPackage} ${pinned}: the digests differ from the release's`,
       );
     return { path: process.execPath, sha256, isPinned };
   }

@@ -51,7 +51,7 @@ export interface Archive {
  */
 export async function refuseTarget(path: string, mustBeNew: boolean): Promise<void> {
   const present = await lstat(path).catch(() => undefined);
-  if (present && mustBeNew) throw new InputError(`${path} is there already`);
+  if (present && mustBeNew) throw new InputError(`${path} already exists`);
   if (present?.isDirectory()) throw new InputError(`${path} is a folder`);
   const parent = dirname(path);
   let above = parent;

@@ -37,8 +37,8 @@ async function commit(): Promise<string | undefined> {
  */
 async function sourceAddress(): Promise<string | undefined> {
   const { repository }: { repository?: string | { url: string } } = pkg as object;
-  const told = typeof repository === "object" ? repository.url : repository;
-  if (told) return told.replace(/^git\+/, "");
+  const stated = typeof repository === "object" ? repository.url : repository;
+  if (stated) return stated.replace(/^git\+/, "");
   if (!(await isClone()) || !Bun.which("git")) return undefined;
   const remote = await git("config", "--get", "--default", "", "remote.origin.url");
   const address = URL.parse(remote);
@@ -80,10 +80,10 @@ function epoch(): number | undefined {
  */
 export async function provenance(revision?: string, source?: string): Promise<Provenance> {
   if (source && !URL.canParse(source)) throw new InputError(`--source "${source}" is not a URL`);
-  const told = epoch();
+  const chosen = epoch();
   const known = revision || (await commit());
   const address = source || (await sourceAddress());
-  const time = told ?? ((await isClone()) ? Number(await git("log", "-1", "--format=%ct")) : await releaseTime());
+  const time = chosen ?? ((await isClone()) ? Number(await git("log", "-1", "--format=%ct")) : await releaseTime());
   return { time, ...(known && { revision: known }), ...(address && { source: address }) };
 }
 

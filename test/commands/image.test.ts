@@ -91,7 +91,7 @@ describe("bad input is one line, and nothing is written", () => {
   test("a root filesystem that exists already", async () => {
     const where = await mkdtemp(join(folder, "bad-"));
     await mkdir(join(where, "rootfs"));
-    await expectRefusal(await image(["--rootfs", join(where, "rootfs")]), /is there already/, where, ["rootfs"]);
+    await expectRefusal(await image(["--rootfs", join(where, "rootfs")]), /already exists/, where, ["rootfs"]);
   });
 });
 

@@ -28,9 +28,11 @@ test("what Bun's licence page names for Linux is a part of Bun", () => {
 test("every version that Bun reports for its parts is in the list", () => {
   // Not libraries: Bun itself, its compiler, and Node's interfaces that it copies, with their numbers.
   const others = ["bun", "zig", "node", "modules", "napi", "v8", "unicode", "openssl", "uv"];
-  const told = Object.entries(process.versions).flatMap(([name, version]) => (others.includes(name) ? [] : [version]));
+  const reported = Object.entries(process.versions).flatMap(([name, version]) => {
+    return others.includes(name) ? [] : [version];
+  });
   const versions = partsOf("bun").flatMap(({ version }) => version ?? []);
-  expect([...new Set(versions)].sort()).toEqual([...new Set(told.flatMap((version) => version ?? []))].sort());
+  expect([...new Set(versions)].sort()).toEqual([...new Set(reported.flatMap((version) => version ?? []))].sort());
 });
 
 test("every identifier is SPDX's, and its text is whole and in the image", () => {

@@ -56,7 +56,7 @@ test.each([
   ["image.ts", ["--output="], /^error: --output takes a value\n$/],
   ["image.ts", ["--output", "--tag", "a:1"], /^error: --output takes a value\n$/],
   ["image.ts", ["--platform"], /^error: --platform takes a value\n$/],
-  ["image.ts", ["--platform", "linux/amd64", "--platform", "linux/arm64"], /^error: --platform is there twice\n$/],
+  ["image.ts", ["--platform", "linux/amd64", "--platform", "linux/arm64"], /^error: --platform is given twice\n$/],
   ["soak.ts", ["--no-minutes"], /^error: unknown option --no-minutes\n$/],
   ["soak.ts", ["--minutes", "many"], /^error: --minutes many: not a number\n$/],
   ["soak.ts", ["--seed", ""], /^error: --seed takes a value\n$/],

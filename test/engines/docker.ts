@@ -47,7 +47,7 @@ export class Docker extends CommandLine {
     this.#daemon = await this.host.daemon("dockerd", command, async () => (await this.run("version")).status === 0);
   }
 
-  /** Ends dockerd as a service manager does and starts it anew. */
+  /** Ends dockerd as a service manager does and starts it again. */
   async restart(): Promise<void> {
     const pid = await Bun.file(`${this.host.folder}/docker.pid`).text();
     await this.host.kill(Number(pid), "TERM");

@@ -38,7 +38,7 @@ async function debian(suite: string, packages: readonly string[]): Promise<strin
   };
   try {
     const root = await kept(`debian-${suite}-${week}-${list}`, async (path) => {
-      console.log(`Debian ${suite} is downloaded, once a week: this takes two minutes`);
+      console.log(`downloading Debian ${suite}, once a week: this takes two minutes`);
       const [mirror] = await debianMirrors();
       await output(["debootstrap", "--variant=minbase", `--include=${packages.join(",")}`, suite, path, mirror]);
       await rm(join(path, "var", "cache", "apt"), { recursive: true });

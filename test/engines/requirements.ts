@@ -13,7 +13,7 @@ const { CI } = process.env;
 export function describeEngine(name: string, commands: readonly string[], body: () => void): void {
   const lacking = ["cc", "busybox", "unshare", "nsenter", ...commands].filter((command) => !Bun.which(command));
   const reasons = [
-    ...(process.getuid?.() === 0 ? [] : ["it takes root"]),
+    ...(process.getuid?.() === 0 ? [] : ["needs root"]),
     ...(lacking.length === 0 ? [] : [`not installed: ${lacking.join(", ")}`]),
   ];
   if (reasons.length === 0) {

@@ -215,7 +215,7 @@ function publishAndPull(sid: Generation): void {
     const taken = `${archive}@${one?.digest}`;
     await publisher.output(["oras", "cp", "--from-oci-layout", taken, "--to-oci-layout", other]);
     const refused = await publish(await publishing(join(folder, "other")));
-    const line = `error: ${IMAGE} is there already and is another image: ${index.digest}\n`;
+    const line = `error: ${IMAGE} already exists and is another image: ${index.digest}\n`;
     expect([refused.status, refused.stdout, refused.stderr]).toEqual([1, "", line]);
     expect(await oras("resolve", IMAGE)).toBe(index.digest);
   });

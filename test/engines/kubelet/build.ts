@@ -66,7 +66,7 @@ export async function kubelet(): Promise<string> {
     throw new Error(`KUBELET names ${KUBELET}, which does not exist`);
   }
   return kept(`kubelet-${VERSION}`, async (path) => {
-    console.log(`kubelet ${VERSION} is built, once: this takes five to ten minutes`);
+    console.log(`building kubelet ${VERSION}, once: this takes five to ten minutes`);
     const folder = await mkdtemp(join(tmpdir(), "pause-kubelet-"));
     try {
       await cp(await build(folder), path);

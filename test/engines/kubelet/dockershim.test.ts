@@ -119,7 +119,7 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
   );
 
   test(
-    "the infra container is killed: the pod is made anew",
+    "the infra container is killed: the pod is recreated",
     () =>
       compare(sides(), { pid: "1", Threads: "1", executable: "/pause" }, async (node) => {
         await node.host.kill(infra(node).pid, "KILL");
@@ -129,7 +129,7 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
   );
 
   test(
-    "the engine stops the infra container: it exits with 0 and says why, and the pod is made anew",
+    "the engine stops the infra container: it exits with 0 and says why, and the pod is recreated",
     () => {
       const must = { status: "0", said: "Shutting down, got signal: Terminated", again: { pid: "1", Threads: "1" } };
       return compare(sides(), must, async (node) => {

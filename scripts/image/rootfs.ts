@@ -20,7 +20,7 @@ export interface Entry {
   readonly target?: string;
 }
 
-/** By this vulnerability scanners recognise the distribution: os-release(5). Debian's own file comes with it. */
+/** The os-release(5) by which vulnerability scanners recognise the distribution; etc/debian_version goes with it. */
 const OS_RELEASE = `PRETTY_NAME="pause-ts with the C library of Debian GNU/Linux ${LIBC6.release}"
 NAME="Debian GNU/Linux"
 ID=debian

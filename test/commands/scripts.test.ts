@@ -28,7 +28,7 @@ testIf(NEEDS_PID_ONE, "start shows every step", async () => {
   }
 });
 
-test("start shows an ordinary process where no PID namespace can be made, and says what that needs", async () => {
+test("start shows an ordinary process where no PID namespace can be made, and says what a namespace needs", async () => {
   const { status, stdout, stderr } = await runScript("start.ts", [], { PATH: "/nonexistent" });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const fact of [

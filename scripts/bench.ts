@@ -1,4 +1,4 @@
-/** `npm run bench`: ours beside an empty Bun program, C pauses and their like, in turns in one run; a table, dist/bench.json and charts. */
+/** `npm run bench`: measures pause-ts, an empty Bun program, C pauses and the like in turn; a table, dist/bench.json and charts. */
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { cpus, release } from "node:os";
 import { dirname, join, relative } from "node:path";
@@ -21,7 +21,7 @@ import { hostPlatform } from "./executable/platforms.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
 
-/** How much is measured without options, and with --quick. */
+/** How much is measured by default, and with --quick. */
 const FULL = { rounds: 200, cold: 20, rest: 60, orphans: 100_000, instances: [1, 10, 110] };
 const QUICK = { rounds: 50, cold: 3, rest: 5, orphans: 10_000, instances: [1, 10] };
 
@@ -32,14 +32,14 @@ async function put(path: string, text: string): Promise<void> {
   await rename(`${path}.new`, path);
 }
 
-/** The number that `--name text` gives. Throws an InputError if it is not a whole number from 1 on. */
+/** The number that `--name text` gives. Throws an InputError if it is not a positive whole number. */
 function whole(name: string, text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise;
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InputError(`--${name} ${text}: not a whole number from 1 on`);
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InputError(`--${name} ${text}: not a positive whole number`);
   return Number(text);
 }
 
-/** Measures all, shows the table and writes dist/bench.json, dist/bench-light.svg and dist/bench-dark.svg. */
+/** Measures everything, prints the table and writes dist/bench.json, dist/bench-light.svg and dist/bench-dark.svg. */
 async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
   const { present, notes } = company();
   const programs = [ours, floor, ...present];
@@ -78,16 +78,16 @@ async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
   for (const theme of ALL_THEMES) await put(join(DIST, `bench-${theme}.svg`), chart(figures, names, theme));
 }
 
-/** Where the guard's record is. */
+/** The guard's record. */
 const RECORD = join(ROOT, "scripts", "bench", "recorded.json");
 
-/** What is recorded for this platform; nothing for one on which nobody has run `npm run bench -- --record`. */
+/** The record for this platform; empty if nobody has run `npm run bench -- --record` on it. */
 const RECORDED: Partial<Values> = (recorded as Record<string, Partial<Values>>)[hostPlatform().name] ?? {};
 
-/** How often all is measured until nothing is too high: noise passes, a change for the worse does not. */
+/** How often the guard measures before a figure that is too high fails it: noise passes, a regression stays. */
 const ATTEMPTS = 3;
 
-/** What the guard measures the storms with. Throws an InputError where it cannot measure all of its figures. */
+/** The program with which the guard measures storms. Throws an InputError if any of its figures cannot be measured here. */
 function guardStorm(): string {
   if (process.getuid?.() !== 0) throw new InputError("the guard needs root: pause-ts is not dumpable");
   if (!pidNamespace()) throw new InputError(NO_PID_NAMESPACE);
@@ -107,7 +107,7 @@ async function record(pair: Pair, storm: string): Promise<void> {
   console.log(`${relative(process.cwd(), RECORD)}: written`);
 }
 
-/** Compares the guarded figures with the record, and shows them. Throws an InputError that names every one that is worse. */
+/** Compares the guarded figures with the record and prints them. Throws an InputError that names every figure that is worse. */
 async function check(pair: Pair, storm: string): Promise<void> {
   let failures: string[] = [];
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {

@@ -10,7 +10,7 @@ import { hostPlatform, platformNamed } from "./executable/platforms.ts";
 /** The options, as citty shows them. */
 const OPTIONS = {
   platform: { type: "string", description: "linux/amd64 or linux/arm64 (default: this machine)" },
-  target: { type: "string", description: "The same: how --platform was called once" },
+  target: { type: "string", description: "The former name of --platform" },
   "if-stale": { type: "boolean", description: "Do nothing if the executable is newer than its sources" },
 } as const;
 

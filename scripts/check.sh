@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every static check: format and lint (Biome), types (tsc), links and headings of the documents (remark-validate-links,
-# which asks no network), what they tell a reader to run (scripts/docs.ts), their tables of where ours differs from C
-# (scripts/differences.ts), shell (shellcheck).
+# which uses no network), the commands that they tell a reader to run (scripts/docs.ts), their tables of differences
+# from a C pause (scripts/differences.ts), shell (shellcheck).
 set -eu
 case ${1:-} in
   -h | --help)
@@ -15,7 +15,7 @@ case ${1:-} in
     ;;
 esac
 cd "$(dirname "$0")/.."
-# Not the folder: beside what git knows there may lie what was built, and Biome fails at links that lead out of it.
+# Not the whole folder: it may hold build output, and Biome fails on links that lead out of the folder.
 biome check --error-on-warnings src scripts test package.json tsconfig.json .biome.json
 tsc --noEmit
 remark --frail --quiet --no-stdout --use remark-validate-links=repository:false ./*.md docs

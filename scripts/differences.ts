@@ -1,8 +1,8 @@
 /**
- * All that is not equal between pause-ts and a C pause, as tables of the README and of docs/surroundings.md. Part of
- * `npm run check`, where both must be there as they are here; `bun scripts/differences.ts --write` puts them there.
+ * Every difference between pause-ts and a C pause, as tables in the README and in docs/surroundings.md. `npm run check`
+ * fails if a document's table is not the one made here; `bun scripts/differences.ts --write` writes both.
  *
- * test/contract/differences.test.ts shows each row, by its title, and does not compile while one is missing.
+ * test/contract/differences.test.ts shows each row, by its title, and does not compile if a row has no test.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,11 +16,11 @@ export interface Difference {
   readonly c: string;
   /** What ours does: it runs, or how it ends. */
   readonly ours: string;
-  /** An operator may meet it: the README has the row as well. */
+  /** Whether an operator may meet it: the README has the row as well. */
   readonly met?: true;
 }
 
-/** By title, in the order of the documents. A limit is the first that was seen to be too small on x86-64 with glibc 2.36. */
+/** By title, in the order of the documents. A limit is the first one found to be too small on x86-64 with glibc 2.36. */
 export const DIFFERENCES = {
   "address space under 267 MiB, data under 196 MiB": { c: "runs from 1 MiB on", ours: "aborts", met: true },
   "fewer than 6 open files": {
@@ -75,7 +75,7 @@ export const DIFFERENCES = {
 /** A row's title. */
 export type Title = keyof typeof DIFFERENCES;
 
-/** The documents, which rows each has, and where its links start. */
+/** The documents, which rows each has, and the folder that its links are relative to. */
 const DOCUMENTS = [
   { name: "README.md", met: true, root: "" },
   { name: "docs/surroundings.md", met: false, root: "docs/" },
@@ -84,7 +84,7 @@ const DOCUMENTS = [
 /** The heading of the tables, by which they are found. */
 const HEADING = ["what", "C", "pause-ts"];
 
-/** The table: of those rows that an operator may meet, or of all. Links are taken as from the root; those that begin with `root` lose it. */
+/** The table of all rows, or only of those that an operator may meet. Links are from the project's folder; those that begin with `root` lose it. */
 function table(met: boolean, root: string): string {
   const all: [string, Difference][] = Object.entries(DIFFERENCES);
   const rows = all.filter(([, row]) => row.met || !met).map(([title, { c, ours }]) => [title, c, ours]);
@@ -92,7 +92,7 @@ function table(met: boolean, root: string): string {
   return text.replaceAll(`](${root}`, "](");
 }
 
-/** Has each document say what DIFFERENCES says, or throws an InputError that names the first one that does not. */
+/** Writes DIFFERENCES into each document, or throws an InputError that names the first one whose table is another. */
 function differences(write: boolean): void {
   const start = `| ${HEADING.join(" | ")} |\n`;
   for (const { name, met, root } of DOCUMENTS) {
@@ -102,7 +102,7 @@ function differences(write: boolean): void {
     const rest = after.replace(/^(?:\|.*\n)*/, "");
     const expected = `${before}${table(met, root)}\n${rest}`;
     if (expected === text) continue;
-    if (!write) throw new InputError(`${name} has not the rows of DIFFERENCES: bun scripts/differences.ts --write`);
+    if (!write) throw new InputError(`${name} differs from DIFFERENCES: bun scripts/differences.ts --write`);
     writeFileSync(join(ROOT, name), expected);
   }
 }

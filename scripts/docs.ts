@@ -1,4 +1,4 @@
-/** Part of `npm run check`: what the documents tell a reader to run or to open is there, and the README is short. */
+/** Part of `npm run check`: every command and file that the documents name exists, and the README is short. */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
@@ -7,31 +7,31 @@ import pkg from "../package.json";
 import { ROOT } from "./command/project.ts";
 import { fail, InputError } from "./command/report.ts";
 
-/** The documents. CHANGELOG.md is not among them: it tells of what was. */
+/** The documents. CHANGELOG.md is not among them: it describes the past. */
 const DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md"];
 
-/** Words that the README may have at most, as wc(1) counts them. */
+/** The most words that the README may have, as wc(1) counts them. */
 const README_WORDS = 1000;
 
 /** npm's commands that run a script of the same name. */
 const SHORT = ["test", "start"];
 
-/** A script of package.json that is run, by `npm run NAME` or by one of SHORT. */
+/** A command that runs a script of package.json: `npm run NAME` or one of SHORT. */
 const COMMAND = new RegExp(`\\bnpm (?:run (?:--?[a-z]+ )*([a-z][a-z:-]*)|(${SHORT.join("|")})\\b)`, "g");
 
-/** What is handed on to a script of package.json, up to the end of the line or of the quotation. */
+/** The arguments passed on to a script of package.json, up to the end of the line or of the quotation. */
 const HANDED_ON = /\bnpm run ([a-z][a-z:-]*) -- ([^`#&|\n]*)/g;
 
-/** A path of the project's, whole: not the end of an address, and without the full stop of a sentence. */
+/** A whole path within the project: not the end of a URL, and without a sentence's full stop. */
 const PATH = /(?<![\w/.@-])(?:scripts|src|test|docs|\.ci|\.github)\/(?:[\w.-]*\w\/?)*/g;
 
-/** What an element of HTML shows, which the link checker does not look at. */
+/** The image that an HTML element shows, which the link checker does not look at. */
 const PICTURE = /\b(?:src|srcset)="([^"]*)"/g;
 
-/** What the command of each script says of its options; nothing for one that is no command of ours. */
+/** The help of each script's command; undefined for a script that is not one of our commands. */
 const helps = new Map<string, string | undefined>();
 
-/** What `npm run NAME -- --help` says; undefined if the script is no command of ours. */
+/** What `npm run NAME -- --help` prints; undefined if the script is not one of our commands. */
 function helpOf(name: string): string | undefined {
   if (!helps.has(name)) {
     const path = /^bun (\S+\.ts)$/.exec(Object(pkg.scripts)[name] ?? "")?.[1];

@@ -24,11 +24,11 @@ const OPTIONS = {
   tag: { type: "string", description: "The image's name", default: `${pkg.name}:${pkg.version}` },
   "by-digest": {
     type: "boolean",
-    description: "The archive names the image by its digest instead of by its tag",
+    description: "Name the image in the archive by its digest instead of its tag",
     default: false,
   },
   output: { type: "string", description: `The archive's path (default: dist/${pkg.name}.oci.tar)` },
-  rootfs: { type: "string", description: "Instead write one platform's root filesystem as this new folder" },
+  rootfs: { type: "string", description: "Write one platform's root filesystem as this new folder instead" },
   revision: { type: "string", description: "The commit that the labels name (default: git's)" },
   source: {
     type: "string",
@@ -36,11 +36,11 @@ const OPTIONS = {
   },
   "debian-mirror": {
     type: "string",
-    description: "Where to fetch libc6 (default: DEBIAN_MIRROR, or as apt is set up)",
+    description: "Where to fetch libc6 (default: DEBIAN_MIRROR, or apt's mirrors)",
   },
   libc6: {
     type: "string",
-    description: "Instead a libc6 package that is there already; for two platforms two, with a comma",
+    description: "Use this libc6 package file instead; for two platforms two, with a comma",
   },
 } as const;
 

@@ -2,15 +2,15 @@
 # Publishes the image: publish.sh [OPTION]... IMAGE ARCHIVE
 #
 # ARCHIVE is what `npm run image -- --tag IMAGE` wrote; IMAGE names registry, repository and tag, like
-# registry.example/myorg/pause-ts:1.0. All platforms and what is attached to them are pushed as they are and signed,
-# and only then does the tag name them: nobody gets by it what is not signed. A tag that is there never moves.
+# registry.example/myorg/pause-ts:1.0. All platforms and what is attached to them are pushed unchanged and signed, and
+# only then tagged: nobody can pull an unsigned image by its tag. An existing tag never moves.
 #
-#   --key FILE      sign with this private key of cosign's (its password: COSIGN_PASSWORD) and tell no transparency log;
-#                   without it cosign signs with the identity of the workflow that runs it, or asks for one by a browser
-#   --provenance    attest too which run of which GitHub workflow this is, after SLSA 1.0
+#   --key FILE      sign with this cosign private key (its password: COSIGN_PASSWORD), without a transparency log;
+#                   by default cosign signs with the identity of the workflow that runs it, or asks for one in a browser
+#   --provenance    also attest which run of which GitHub workflow this is, as SLSA 1.0 specifies
 #   --plain-http    the registry speaks HTTP
 #
-# Takes oras 1.3 and cosign 3, and jq for --provenance; both know what `oras login REGISTRY` was told.
+# Needs oras 1.3 and cosign 3, and jq for --provenance; both use the credentials of `oras login REGISTRY`.
 # The last line is IMAGE with its digest. Status: 0 published, 1 not published, 2 called wrongly.
 set -eu
 case ${1:-} in
@@ -77,7 +77,7 @@ for variable in ${provenance:+SERVER_URL REPOSITORY REPOSITORY_ID REPOSITORY_OWN
   eval "[ -n \"\${GITHUB_$variable:-}\" ]" || refuse "--provenance takes a GitHub workflow: GITHUB_$variable is not set"
 done
 
-# What GitHub says of this run, as the predicate of https://slsa.dev/provenance/v1.
+# What GitHub says about this run, as the predicate of https://slsa.dev/provenance/v1.
 predicate() {
   jq -n 'env | "\(.GITHUB_SERVER_URL)/\(.GITHUB_REPOSITORY)" as $repository | {
     buildDefinition: {
@@ -103,14 +103,14 @@ predicate() {
 
 [ -z "$provenance" ] || provenance=$(predicate)
 
-# The registry is asked for the first time.
+# The first request to the registry.
 present=$(oras resolve ${http:+--plain-http} "$image" 2>/dev/null) || present=
 if [ -n "$present" ] && [ "$present" != "$digest" ]; then
-  echo "error: $image is there already and is another image: $present" >&2
+  echo "error: $image already exists and is another image: $present" >&2
   exit 1
 fi
 
-# With a key cosign is told of no service at all, neither to write to nor to trust: it asks the network for none.
+# With a key, cosign is given no service to write to or to trust, so it looks for none on the network.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 129' HUP
@@ -121,13 +121,13 @@ if [ -n "$key" ]; then
   cosign trusted-root create --out "$work/trusted"
 fi
 
-# sign COMMAND OPTION... : cosign as told by --key and --plain-http, for the image by its digest
+# sign COMMAND OPTION... : cosign with what --key and --plain-http say, for the image by its digest
 sign() {
   cosign "$@" --yes ${http:+--allow-http-registry} \
     ${key:+--key "$key" --signing-config "$work/services" --trusted-root "$work/trusted"} "$repository@$digest"
 }
 
-# Each platform's image is signed too, and its bill of materials: whoever takes one of them alone can verify it.
+# Each platform's image and bill of materials is signed too, so that each can be verified alone.
 {
   oras cp --recursive --from-oci-layout ${http:+--to-plain-http} "$archive:$tag" "$repository" &&
     sign sign --recursive &&

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Smoke test of a pause image: smoke.sh ENGINE IMAGE [HELPER]
 #
-# ENGINE is docker, podman or nerdctl; IMAGE must be loaded. HELPER (default: busybox) is an image with a shell,
-# from which the orphan comes: /pause has none. No container gets a network.
+# ENGINE is docker, podman or nerdctl; IMAGE must be loaded. HELPER (default: busybox) is an image with a shell, which
+# makes the orphan: the pause image has no shell. No container gets a network.
 # One line for each check, PASS or FAIL. Status: 0 all passed, 1 a check failed, 2 called wrongly.
 set -u
 case ${1:-} in
@@ -48,7 +48,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# run OPTION... : a container with as little as a pod's infrastructure container has
+# run OPTION... : a container with as few rights as a pod's infra container has
 run() {
   "$engine" run --network none --read-only --cap-drop ALL --security-opt no-new-privileges "$@"
 }
@@ -86,7 +86,7 @@ check "runs read-only, without capabilities, with no-new-privileges" "$(state Ru
 reaped=$(run --rm --pid "container:$pause" "$helper" sh -c "$orphan" 2>&1)
 check "reaps an orphan of another container" "$reaped" reaped
 
-# After the one second the engine would kill it, and the status would be 137.
+# After one second the engine would kill it, and the status would be 137.
 "$engine" stop --time 1 "$pause" >/dev/null 2>&1
 check "stops within a second with status 0" "$(state Running) $(state ExitCode)" "false 0"
 

@@ -1,4 +1,4 @@
-/** `npm run soak`: disturbs pause at random, for minutes or hours, and tells whether anything is left of it. */
+/** `npm run soak`: disturbs pause at random, for minutes or hours, and checks that this leaves no trace. */
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import { command } from "./command/command.ts";
@@ -21,13 +21,13 @@ const OPTIONS = {
   minutes: { type: "string", description: "How long (default: 2)" },
   hours: { type: "string", description: "How long, instead" },
   seed: { type: "string", description: "Repeat the run with this seed (default: a new one)" },
-  orphans: { type: "string", default: "20000", description: "Orphans at the least" },
+  orphans: { type: "string", default: "20000", description: "Minimum number of orphans" },
   rest: { type: "string", default: "0", description: "Minutes at rest, halfway and in addition" },
-  clock: { type: "boolean", description: "Also move the wall clock, which is this machine's, to and fro; as root" },
-  trace: { type: "boolean", description: "Trace all calls; as root, with strace; some 100 MB a million orphans" },
+  clock: { type: "boolean", description: "Also move this machine's wall clock back and forth; as root" },
+  trace: { type: "boolean", description: "Trace all calls; as root, with strace; some 100 MB per million orphans" },
 } as const;
 
-await command("soak", "Disturb pause at random and look at what is left of it", OPTIONS, async (args) => {
+await command("soak", "Disturb pause at random and check that nothing stays behind", OPTIONS, async (args) => {
   if (args.minutes !== undefined && args.hours !== undefined) throw new InputError("--minutes or --hours, not both");
   const hours = args.hours === undefined ? undefined : number("hours", args.hours);
   const seconds = hours === undefined ? number("minutes", args.minutes ?? "2") * 60 : hours * 3600;

@@ -1,4 +1,4 @@
-/** `npm start`: builds if needed and shows pause at its work, each step with what /proc says of it. */
+/** `npm start`: builds if needed and shows pause at work, each step with what /proc says about it. */
 import { join } from "node:path";
 import { command } from "./command/command.ts";
 import { DIST } from "./command/project.ts";
@@ -24,8 +24,8 @@ async function showReaping(namespace: PidNamespace, pid: number): Promise<void> 
 }
 
 /**
- * Runs pause through a pod's life: as PID 1 where a PID namespace can be made, else as an ordinary process, of which
- * there is less to see. Throws where anything is not as it should be.
+ * Takes pause through the lifetime of a pod: as PID 1 if a PID namespace can be made, otherwise as an ordinary process,
+ * which shows less. Throws if anything is not as it should be.
  */
 async function show(): Promise<void> {
   const pause = join(DIST, "pause");
@@ -66,4 +66,4 @@ async function show(): Promise<void> {
   }
 }
 
-await command("start", "Build if needed, and show pause at its work", {}, show);
+await command("start", "Build if needed, and show pause at work", {}, show);

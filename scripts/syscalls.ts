@@ -1,4 +1,4 @@
-/** `npm run syscalls`: traces which system calls pause makes, and compares them with docs/seccomp.json or writes that. */
+/** `npm run syscalls`: traces the system calls that pause makes, and compares them with docs/seccomp.json or writes it. */
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { command } from "./command/command.ts";
@@ -18,12 +18,12 @@ const OPTIONS = {
   record: { type: "boolean", description: "Write docs/seccomp.json instead of comparing with it" },
 } as const;
 
-/** Calls of Bun's threads, which `--help` starts where there are processors for them: a trace may lack them. */
+/** Calls of the threads that Bun starts for `--help` if there are enough processors: a trace may lack them. */
 const NOW_AND_THEN = ["clone", "clone3", "sched_yield"];
 
 await command(
   "syscalls",
-  "Trace which system calls pause makes; takes strace and qemu-user-static",
+  "Trace the system calls that pause makes; needs strace and qemu-user-static",
   OPTIONS,
   async (args) => {
     const tracersOf = (platform: Platform): Tracer[] => (platform === hostPlatform() ? ["strace", "qemu"] : ["qemu"]);

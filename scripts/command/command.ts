@@ -1,4 +1,4 @@
-/** What every command is made with: its name, its options, the refusal of what it does not know, and errors in one line. */
+/** Defines every command: its name, its options, the refusal of unknown arguments, and errors in one line. */
 import { parseArgs, stripVTControlCharacters } from "node:util";
 import { type ArgsDef, type CommandDef, defineCommand, type ParsedArgs, renderUsage, runMain } from "citty";
 import pkg from "../../package.json";
@@ -10,7 +10,7 @@ import { fail, InputError, progress } from "./report.ts";
 /** An option: on or off, or a text. */
 type Options = ArgsDef & Readonly<Record<string, { readonly type: "boolean" | "string" }>>;
 
-/** Throws an InputError at what citty lets pass: an unknown option, an operand, an option without its value or there twice. */
+/** Throws an InputError at what citty lets pass: an unknown option, an operand, a missing value, an option given twice. */
 function refuseMistakes(args: readonly string[], options: Options): void {
   const seen = new Set<string>();
   for (const token of parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens) {
@@ -19,16 +19,16 @@ function refuseMistakes(args: readonly string[], options: Options): void {
     const { name, rawName, value, inlineValue } = token;
     const type = options[name]?.type;
     if (!type) throw new InputError(`unknown option ${rawName}`);
-    if (seen.has(name)) throw new InputError(`${rawName} is there twice`);
+    if (seen.has(name)) throw new InputError(`${rawName} is given twice`);
     seen.add(name);
     if (type === "boolean" && value !== undefined) throw new InputError(`${rawName} takes no value`);
-    // The next option is no value, but a negative number is one.
+    // The next option is not a value, but a negative number is.
     const missing = !value || (!inlineValue && /^--?[a-z]/.test(value));
     if (type === "string" && missing) throw new InputError(`${rawName} takes a value`);
   }
 }
 
-/** Writes what citty knows of the command to standard output, and without colours into a pipe. */
+/** Writes citty's usage of the command to standard output, without colours if that is a pipe. */
 async function showHelp<T extends ArgsDef>(definition: CommandDef<T>): Promise<void> {
   const text = await renderUsage(definition);
   console.log(process.stdout.isTTY ? text : stripVTControlCharacters(text).replaceAll(/ +$/gm, ""));
@@ -58,7 +58,7 @@ export async function command<const O extends Options>(
         removeLeft(DIST);
         await run(args);
       } catch (error) {
-        // Where a signal is ending the process, what fails now fails because of it.
+        // If a signal is ending the process, whatever fails now fails because of it.
         if (!isInterrupted()) fail(error);
       }
     },

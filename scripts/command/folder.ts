@@ -1,4 +1,4 @@
-/** Folders for unfinished work. What an earlier process left behind, however it ended, is removed by the next. */
+/** Folders for unfinished work. The next process removes whatever an earlier one left behind, however it ended. */
 import { dlopen } from "bun:ffi";
 import {
   closeSync,
@@ -14,14 +14,14 @@ import {
 import { join } from "node:path";
 import { endDescendants, onInterrupt } from "../linux/interrupt.ts";
 
-/** How the folders are called: this and six characters, as by mkdtemp(3). */
+/** The folders' names: this and six characters, as mkdtemp(3) makes them. */
 const PREFIX = ".pause-ts-";
 const NAME = /^\.pause-ts-[A-Za-z0-9]{6}$/;
 
-/** flock(2), linux/fcntl.h: the lock ends with the process, whichever way that ends. */
+/** flock(2), linux/fcntl.h: the lock ends with the process, however that ends. */
 const [LOCK_EX, LOCK_NB] = [2, 4];
 
-/** Without it (musl has it too, and takes this name for its own) no folder is taken for left behind. */
+/** Without it no folder counts as left behind. musl has it too, and takes this library name for its own. */
 const flock = (() => {
   try {
     return dlopen("libc.so.6", { flock: { args: ["i32", "i32"], returns: "i32" } }).symbols.flock;
@@ -30,7 +30,7 @@ const flock = (() => {
   }
 })();
 
-/** Whether anything is mounted at `folder` or below it: proc_pid_mountinfo(5), where the fifth field escapes blanks. */
+/** Whether anything is mounted at or below `folder`: proc_pid_mountinfo(5), where the fifth field escapes blanks. */
 function holdsMount(folder: string): boolean {
   const escaped = folder.replace(/[\s\\]/g, (one) => `\\${one.charCodeAt(0).toString(8).padStart(3, "0")}`);
   return readFileSync("/proc/self/mountinfo", "utf8")
@@ -55,37 +55,37 @@ export function removeLeft(parent: string): void {
   try {
     names = readdirSync(parent).filter((name) => NAME.test(name));
   } catch {
-    // Nothing is left where nothing can be seen.
+    // A folder that cannot be listed has nothing to remove.
   }
   for (const name of names) {
     try {
       removeIfLeft(join(parent, name));
     } catch {
-      // It is another process's turn, or not ours to remove.
+      // Another process is removing it, or it is not ours to remove.
     }
   }
 }
 
-/** A folder that is this process's until it is removed. */
+/** A folder that belongs to this process until it is removed. */
 export interface Folder {
   readonly path: string;
   remove(): void;
 }
 
 /**
- * Makes a folder in `parent`, which must exist, after what is left there of earlier ones is removed. It is removed
+ * Makes a folder in `parent`, which must exist, after removing what earlier processes left there. The folder is removed
  * when a signal ends this process. Throws the system's error if it cannot be made.
  */
 export function makeFolder(parent: string): Folder {
   removeLeft(parent);
-  // Nobody takes it for left behind under this name; its lock keeps the other.
+  // Under this name nobody takes it for left behind; under the final one the lock protects it.
   const unlocked = mkdtempSync(join(parent, `${PREFIX}new-`));
   const fd = openSync(unlocked, constants.O_RDONLY | constants.O_DIRECTORY);
   flock(fd, LOCK_EX | LOCK_NB);
   const path = join(parent, `${PREFIX}${unlocked.slice(-6)}`);
   renameSync(unlocked, path);
   const forget = onInterrupt(async () => {
-    await endDescendants(); // They could go on writing to it.
+    await endDescendants(); // They could still be writing to it.
     rmSync(path, { recursive: true, force: true });
   });
   return {
@@ -98,7 +98,7 @@ export function makeFolder(parent: string): Folder {
   };
 }
 
-/** Does `task` with the path of a new folder in `parent`, which is removed in the end. See makeFolder. */
+/** Runs `task` with the path of a new folder in `parent`, and removes the folder afterwards. See makeFolder. */
 export async function withFolder<T>(parent: string, task: (path: string) => T | Promise<T>): Promise<T> {
   const folder = makeFolder(parent);
   try {

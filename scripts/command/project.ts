@@ -1,8 +1,8 @@
-/** Where the project lies. */
+/** Paths of the project. */
 import { join } from "node:path";
 
 /** The project's folder. */
 export const ROOT = join(import.meta.dir, "..", "..");
 
-/** What is built lies here; git, Docker and `npm run check` pass it over. */
+/** Build output; git, Docker and `npm run check` ignore it. */
 export const DIST = join(ROOT, "dist");

@@ -1,6 +1,6 @@
-/** How the scripts speak: progress on a terminal only, and one clear line when something is wrong. */
+/** What the scripts report: progress on a terminal only, and one clear line when something is wrong. */
 
-/** Something the caller can mend: bad input, a missing file, a refused write. Shown as one line, without a stack. */
+/** Something the caller can fix: bad input, a missing file, a refused write. Shown as one line, without a stack. */
 export class InputError extends Error {}
 
 /** Shows what is being done, on a terminal only; each call replaces the line before. An empty text clears it. */
@@ -8,7 +8,7 @@ export function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-/** Shows `text` and for how many seconds `work` has gone on, on a terminal, until it ends. */
+/** Shows `text` and the seconds that `work` has taken so far, on a terminal, until it ends. */
 export async function withProgress<T>(text: string, work: Promise<T>): Promise<T> {
   const begin = performance.now();
   const show = () => progress(`${text}: ${Math.round((performance.now() - begin) / 1000)} s`);
@@ -22,7 +22,7 @@ export async function withProgress<T>(text: string, work: Promise<T>): Promise<T
   }
 }
 
-/** Says in one line on standard error what the caller should know. The work goes on. */
+/** Tells the caller something in one line on standard error. The work goes on. */
 export function notice(text: string): void {
   progress("");
   process.stderr.write(`note: ${text}\n`);
@@ -33,7 +33,7 @@ export function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, "; ");
 }
 
-/** Says what failed in one line on standard error and ends the process with status 1. Only an unforeseen error brings its stack along. */
+/** Reports what failed in one line on standard error and exits with status 1. Only an unforeseen error shows its stack. */
 export function fail(error: unknown): never {
   progress("");
   const foreseen = error instanceof InputError || (error instanceof Error && "code" in error);

@@ -18,21 +18,21 @@ export const EXECUTABLES = {
   arm64: "616f267a34278ff5ac282df37ffdfba1d7141f4f6926bca99af2cd6ef3ad32b1",
 } as const;
 
-/** Where a download waits for nobody: npm would try for minutes. In milliseconds, but for the number of tries. */
+/** Limits of a download, which npm would retry for minutes: a number of retries, then times in milliseconds. */
 const PATIENCE = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=30000"];
 
 /** A Bun that can be compiled into the executable. */
 export interface Runtime {
   readonly path: string;
-  /** Of the file, in hexadecimal. */
+  /** The file's, in hexadecimal. */
   readonly sha256: string;
-  /** Whether it is the one of the npm package that package-lock.json pins. */
+  /** Whether it comes from the npm package that package-lock.json pins. */
   readonly isPinned: boolean;
 }
 
-/** Whether the ELF file at `path` asks for the platform's glibc loader, in other words is the build of Bun that the image can run. */
+/** Whether the ELF file at `path` asks for the platform's glibc loader: whether it is the build of Bun that the image can run. */
 async function fits(path: string, platform: Platform): Promise<boolean> {
-  // The name of the loader lies right behind the program headers, in the first page.
+  // The name of the loader is right behind the program headers, in the first page.
   return new Elf(await Bun.file(path).slice(0, 4096).bytes(), path).loader === platform.loader;
 }
 
@@ -49,7 +49,7 @@ function verify(tarball: Buffer, { bunPackage }: Platform): void {
   }
 }
 
-/** What npm says went wrong: with --json in a document on standard output. */
+/** What npm says went wrong: with --json, in a document on standard output. */
 function reasonOf(out: string, trouble: string): string {
   try {
     const { error } = JSON.parse(out) as { error: { code: string; summary: string } };
@@ -59,7 +59,7 @@ function reasonOf(out: string, trouble: string): string {
   }
 }
 
-/** Downloads the package of Bun to `folder` with npm, which knows the registry to use, and returns the path of its executable. */
+/** Downloads Bun's package to `folder` with npm, which knows the registry to use, and returns the path of its executable. */
 async function download(platform: Platform, folder: string): Promise<string> {
   const spec = `${platform.bunPackage}@${Bun.version}`;
   const options = ["--json", "--loglevel=error", "--prefer-offline", ...PATIENCE];
@@ -90,7 +90,7 @@ async function find(platform: Platform): Promise<Runtime> {
     const isPinned = sha256 === expected;
     if (!isPinned)
       notice(
-        `${process.execPath} (SHA-256 ${sha256}) is compiled in, which is not the Bun of ${platform.bunPackage} ${pinned}: the digests are others than the release's`,
+        `${process.execPath} (SHA-256 ${sha256}) is compiled in, which is not the Bun of ${platform.bunPackage} ${pinned}: the digests differ from the release's`,
       );
     return { path: process.execPath, sha256, isPinned };
   }
@@ -100,15 +100,15 @@ async function find(platform: Platform): Promise<Runtime> {
   return { path, sha256: expected, isPinned: true };
 }
 
-/** What has been found. */
+/** The runtimes found so far. */
 const runtimes = new Map<Platform, Promise<Runtime>>();
 
 /**
- * The Bun for `platform`: looked for, checked and if need be fetched once in a process. If it is the running one and
- * not the pinned one, a line says so.
+ * The Bun for `platform`: found, checked and if need be fetched once per process. If it is the running one and not the
+ * pinned one, a line says so.
  *
- * Throws an InputError when the running Bun is not the pinned version, or the package cannot be had or is not
- * the one that package-lock.json names.
+ * Throws an InputError if the running Bun is not the pinned version, or the package cannot be fetched or is not the one
+ * that package-lock.json names.
  */
 export function runtimeFor(platform: Platform): Promise<Runtime> {
   const found = runtimes.get(platform) ?? find(platform);

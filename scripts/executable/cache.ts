@@ -1,4 +1,4 @@
-/** Downloads, which are kept between builds and checked whenever they are used. */
+/** Downloads: kept between builds, and checked whenever they are used. */
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { withFolder } from "../command/folder.ts";
@@ -15,17 +15,17 @@ export async function sha256Of(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Does `task` with a new folder in the cache, which is removed in the end. */
+/** Runs `task` with a new folder in the cache, and removes the folder afterwards. */
 export async function inCache<T>(task: (folder: string) => Promise<T>): Promise<T> {
   await mkdir(CACHE, { recursive: true });
   return withFolder(CACHE, task);
 }
 
 /**
- * The path of the kept file called `name`. If it is not there, or its content is not what it was, it is fetched.
+ * The path of the kept file called `name`, which is fetched if it is missing or its content has changed.
  *
  * @param sha256 its digest, in hexadecimal
- * @param fetch puts the file into the folder that it is given, and returns the path
+ * @param fetch puts the file into the folder that it is given, and returns its path
  *
  * Throws an InputError if what was fetched has another digest, and what `fetch` throws.
  */

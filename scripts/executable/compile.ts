@@ -13,7 +13,7 @@ import { ffiPlugin } from "./ffi.ts";
 import type { Platform } from "./platforms.ts";
 import { seal } from "./seal.ts";
 
-/** What the executable depends on, relative to the project's folder. Patterns of their own: Bun's Glob finds nothing by braces with slashes. */
+/** What the executable depends on, relative to the project's folder. Separate patterns: Bun's Glob matches nothing by braces with slashes. */
 const INPUTS = ["src/*.ts", "scripts/executable/*.ts", "package{,-lock}.json"];
 
 /** Whether `path` is missing or older than any of `inputs`. */
@@ -33,9 +33,9 @@ export function isStale(path: string): boolean {
   });
 }
 
-/** What Bun.build says is wrong, in one line, with the places in the sources where it names them. */
+/** What Bun.build says is wrong, in one line, with the places in the sources if it names any. */
 function reasonsOf(error: unknown): string {
-  // What was wrong is one level down: the message above it is "Bundle failed".
+  // The reasons are one level down: the message at the top is "Bundle failed".
   const reasons: unknown[] = error instanceof AggregateError ? error.errors : [error];
   return reasons
     .map((reason) => {
@@ -45,25 +45,26 @@ function reasonsOf(error: unknown): string {
     .join("; ");
 }
 
-/** Throws an InputError unless there is room for the executable in `folder`, which is at first as large as Bun, at `bun`. */
+/** Throws an InputError unless `folder` has room for the executable, which is at first as large as the Bun at `bun`. */
 async function refuseFullDisk(folder: string, bun: string): Promise<void> {
   const [{ size }, { blocks, bavail, bsize }] = await Promise.all([stat(bun), statfs(folder)]);
   const mb = (bytes: number) => `${Math.floor(bytes / 1e6)} MB`;
-  // Some file systems do not count.
+  // Some file systems report no size.
   if (blocks > 0 && bavail * bsize < size) {
     throw new InputError(`no space left in ${folder}: it takes ${mb(size)}, and ${mb(bavail * bsize)} are free`);
   }
 }
 
 /**
- * Compiles `entries`, of which the first is what runs, for `platform` into the file `outfile`, with Bun as it is: not sealed and not cut yet.
+ * Compiles `entries`, the first of which is what runs, for `platform` into the file `outfile`, with Bun unchanged: not
+ * yet sealed or cut.
  *
- * Throws an InputError if Bun cannot be had, the disk is full or the sources do not compile.
+ * Throws an InputError if Bun cannot be fetched, the disk is full or the sources do not compile.
  */
 export async function bundle(platform: Platform, outfile: string, entries = ENTRIES): Promise<void> {
   const executablePath = await bunFor(platform);
   await refuseFullDisk(dirname(outfile), executablePath);
-  // Bun writes what is not finished to the working directory.
+  // Bun writes unfinished output to the working directory.
   const workingDirectory = process.cwd();
   process.chdir(dirname(outfile));
   await Bun.build({
@@ -71,9 +72,9 @@ export async function bundle(platform: Platform, outfile: string, entries = ENTR
     target: "bun",
     plugins: [ffiPlugin(), apartPlugin()],
     minify: true,
-    // A constant, so that what is for the other machine is left out.
+    // A constant, so that code for the other architecture is left out.
     define: { "process.arch": JSON.stringify(platform.nodeArch) },
-    // Bytecode is read in place; source would be parsed on every node at every start. It asks for CommonJS.
+    // Bytecode is read in place; source would be parsed on every node at every start. It requires CommonJS.
     bytecode: true,
     format: "cjs",
     compile: {
@@ -93,16 +94,16 @@ export async function bundle(platform: Platform, outfile: string, entries = ENTR
 }
 
 /**
- * Writes the executable for `platform`, sealed and cut, to `path`, by way of a temporary folder beside it, so that `path` is
- * the old file or the new one and never half of either, and never unsealed.
+ * Writes the executable for `platform`, sealed and cut, to `path`, by way of a temporary folder beside it, so that
+ * `path` is always the old file or the new one, whole and sealed.
  *
- * Throws an InputError if Bun cannot be had, sealed or cut, the sources do not compile or the folder cannot be
- * written.
+ * Throws an InputError if Bun cannot be fetched, sealed or cut, the sources do not compile or the folder cannot be
+ * written to.
  */
 export async function compile(platform: Platform, path: string, entries = ENTRIES): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   await withFolder(dirname(path), async (folder) => {
-    // The name goes into the executable: always the same one.
+    // The name goes into the executable, so it is always the same.
     const outfile = join(folder, "pause");
     await bundle(platform, outfile, entries);
     const bytes = await readFile(outfile);

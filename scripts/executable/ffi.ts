@@ -1,5 +1,5 @@
 /**
- * Takes the JavaScript of `bun:ffi` out of the start.
+ * Keeps the JavaScript of `bun:ffi` out of the start.
  *
  * The module is a thin layer over `Bun.FFI`, the object from which it takes what src/ uses; loading it, which Bun
  * compiles at every start, would take longer than all of src/ does. Plugins are not called for Bun's own modules, but
@@ -13,7 +13,7 @@ import { InputError } from "../command/report.ts";
 export const USED = { dlopen: "function", read: "object" } as const;
 
 /**
- * The source that stands in for src/ffi.ts.
+ * The source that replaces src/ffi.ts.
  *
  * @param bun the object `Bun` of the Bun that is put into the executable
  *
@@ -30,7 +30,7 @@ export function withoutModule(bun: { readonly FFI?: unknown } = Bun as { readonl
   return `export const { ${Object.keys(USED).join(", ")} } = Bun.FFI;`;
 }
 
-/** Replaces src/ffi.ts. Throws an InputError, before anything is built, if this Bun is not made for it. */
+/** Replaces src/ffi.ts. Throws an InputError, before anything is built, if this Bun has no fitting `Bun.FFI`. */
 export function ffiPlugin(): BunPlugin {
   const contents = withoutModule();
   return {

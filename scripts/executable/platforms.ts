@@ -1,11 +1,11 @@
-/** The platforms the project builds for, and what each is called by whom. */
+/** The platforms that the project builds for, and their names in different tools. */
 import { InputError } from "../command/report.ts";
 
 /** One platform. */
 export interface Platform {
-  /** What `--platform` takes and container engines say: `linux/amd64`. */
+  /** What `--platform` takes and container engines print: `linux/amd64`. */
   readonly id: "linux/amd64" | "linux/arm64";
-  /** The same in names of files: `linux-amd64`. */
+  /** The same in file names: `linux-amd64`. */
   readonly name: "linux-amd64" | "linux-arm64";
   /** GOARCH, which OCI image configurations use. */
   readonly architecture: "amd64" | "arm64";
@@ -48,7 +48,7 @@ export function platformNamed(text: string): Platform {
   throw new InputError(`unknown platform "${text}": it is one of ${PLATFORMS.map(({ id }) => id).join(", ")}`);
 }
 
-/** The platform of this machine's processor. Throws an InputError on a processor there is no Bun for. */
+/** The platform of this machine's processor. Throws an InputError if there is no Bun for it. */
 export function hostPlatform(): Platform {
   const platform = PLATFORMS.find((candidate) => candidate.nodeArch === process.arch);
   if (platform) return platform;

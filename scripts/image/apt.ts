@@ -1,4 +1,4 @@
-/** Asks apt: it knows the machine's mirrors, proxies, certificates and transports, and checks what Debian has signed. */
+/** Downloads with apt: it knows the machine's mirrors, proxies, certificates and transports, and checks Debian's signatures. */
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,13 +8,13 @@ import { aptRepositories } from "../linux/apt.ts";
 /** Apt's own downloader. */
 const APT_HELPER = "/usr/lib/apt/apt-helper";
 
-/** The keys that Debian signs its releases with, of the package debian-archive-keyring. */
+/** The keys that Debian signs its releases with, from the package debian-archive-keyring. */
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** A mirror does not have what was asked for. */
 export class NotThere extends InputError {}
 
-/** Options by which apt gives a mirror up that has sent nothing for `patience` milliseconds. */
+/** Options that make apt give up on a mirror that has sent nothing for `patience` milliseconds. */
 function patient(patience: number): string[] {
   const seconds = Math.ceil(patience / 1000);
   return [`Acquire::http::Timeout=${seconds}`, `Acquire::https::Timeout=${seconds}`, "Acquire::Retries=0"].flatMap(
@@ -38,12 +38,12 @@ async function run(
   return { out, reasons: [...trouble.matchAll(/^E: (.*)$/gm)].map(([, reason = ""]) => reason), status };
 }
 
-/** Whether there is an apt on this machine. */
+/** Whether this machine has apt. */
 export function hasApt(): boolean {
   return Bun.which("apt-get") !== null && existsSync(APT_HELPER);
 }
 
-/** The mirrors that apt is set up with, without a slash at the end: none without apt. */
+/** The mirrors that apt is configured with, without a trailing slash: none without apt. */
 export async function mirrorsOfApt(): Promise<string[]> {
   if (!hasApt()) return [];
   return [...new Set((await aptRepositories()).map(({ site }) => site))];
@@ -52,9 +52,9 @@ export async function mirrorsOfApt(): Promise<string[]> {
 /**
  * Downloads `url` to `path`.
  *
- * @param patience for how long the mirror may send nothing, in milliseconds
+ * @param patience how long the mirror may send nothing, in milliseconds
  *
- * Throws an InputError with apt's reason, NotThere if the mirror has no such file.
+ * Throws an InputError with apt's reason: a NotThere if the mirror has no such file.
  */
 export async function downloadByApt(url: string, path: string, patience: number): Promise<void> {
   const { reasons, status } = await run([APT_HELPER, ...patient(patience), "download-file", url, path]);
@@ -63,7 +63,7 @@ export async function downloadByApt(url: string, path: string, patience: number)
   throw /\b404\b|File not found|No such file/.test(reason) ? new NotThere(reason) : new InputError(reason);
 }
 
-/** The lines of a configuration that keeps everything of this apt in `folder`, and trusts nothing that is not signed. */
+/** A configuration with which apt keeps all its files in `folder` and trusts only what is signed. */
 function settings(folder: string, architecture: string): string {
   const values = {
     "APT::Architecture": architecture,
@@ -81,7 +81,7 @@ function settings(folder: string, architecture: string): string {
     "APT::Get::AllowUnauthenticated": "false",
     "APT::Sandbox::User": "root",
   };
-  // What the machine does after an update is about its own lists. A list is cleared, or it would be added to.
+  // The machine's update hooks are for its own indexes. Lists are cleared first: a setting would only append to them.
   const cleared = ["APT::Architectures", "APT::Update::Pre-Invoke", "APT::Update::Post-Invoke"];
   return [
     ...[...cleared, "APT::Update::Post-Invoke-Success"].map((name) => `#clear ${name};`),
@@ -91,12 +91,12 @@ function settings(folder: string, architecture: string): string {
 }
 
 /**
- * Downloads to `folder`, which must be empty, the newest version of a package that a release of Debian has by its
- * signed indexes: those of the release, its updates and its security updates.
+ * Downloads to `folder`, which must be empty, the newest version of a package according to the signed indexes of a
+ * Debian release, its updates and its security updates.
  *
  * @param name of the package
  * @param codename of the release, like `trixie`
- * @param mirrors where to ask for them; one that ends with `/debian` may have a sibling `/debian-security`
+ * @param mirrors where to fetch them; one that ends with `/debian` may have a sibling `/debian-security`
  * @param patience see downloadByApt
  * @param keyring the keys that may have signed the indexes
  * @returns the path of the package
@@ -129,7 +129,7 @@ export async function newest(
   const download = await withProgress(`fetching ${name}`, run([...apt, "download", name], folder));
   const [path] = await Array.fromAsync(new Bun.Glob("*.deb").scan({ cwd: folder, absolute: true }));
   if (download.status === 0 && path !== undefined) return path;
-  // No mirror has all of the suites.
+  // No mirror has all the suites.
   const reasons = [...update.reasons, ...download.reasons].filter(
     (reason) => !/does not have a Release file|Unable to locate package/.test(reason),
   );

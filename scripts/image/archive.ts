@@ -1,4 +1,4 @@
-/** Puts the image into one tar file: an OCI image layout, and beside it what `docker load` of old reads. */
+/** Puts the image into one tar file: an OCI image layout, and what older versions of `docker load` read. */
 
 import { digestName, type Reference } from "./name.ts";
 import type { Blob, PlatformImage } from "./oci.ts";
@@ -12,16 +12,17 @@ function blobPath(digest: string): string {
 /**
  * The files of the archive.
  *
- * `index.json` names the one image index, which every container engine reads but Docker before 25: that reads
- * `manifest.json`, which knows no index and so has the first platform's image.
+ * `index.json` names the one image index, which every container engine reads except Docker before 25. That reads
+ * `manifest.json`, which cannot name an index and so has the first platform's image.
  *
- * It names the index once, by tag or by digest. containerd would take both names from two descriptors, but podman and
- * skopeo refuse a layout with more than one: podman then takes the image of `manifest.json`, which has no digest.
+ * `index.json` names the index once, by tag or by digest. containerd would accept both names as two descriptors, but
+ * podman and skopeo refuse a layout with more than one: podman then takes the image of `manifest.json`, which has no
+ * digest.
  *
  * @param index the image index
  * @param images the platforms' images
  * @param blobs everything the index leads to, in any order
- * @param byDigest whether containerd and podman know the image by its digest from then on, instead of by its tag
+ * @param byDigest whether containerd and podman will know the image by its digest instead of its tag
  */
 export function archiveEntries(
   index: Blob,

@@ -43,26 +43,26 @@ export interface Archive {
 }
 
 /**
- * Refuses a path that cannot be written to, before anything is made for it. Writes nothing itself.
+ * Refuses a path that cannot be written to, before anything is built. Writes nothing itself.
  *
  * @param mustBeNew whether the path must not exist
  *
- * Throws an InputError if the nearest folder above it that exists is none, or may not be written to.
+ * Throws an InputError if the nearest existing path above it is not a folder, or may not be written to.
  */
 export async function refuseTarget(path: string, mustBeNew: boolean): Promise<void> {
   const present = await lstat(path).catch(() => undefined);
-  if (present && mustBeNew) throw new InputError(`${path} is there already`);
+  if (present && mustBeNew) throw new InputError(`${path} already exists`);
   if (present?.isDirectory()) throw new InputError(`${path} is a folder`);
   const parent = dirname(path);
   let above = parent;
   while (!existsSync(above) && dirname(above) !== above) above = dirname(above);
-  // By its name with a slash: the kernel says so if it is no folder.
+  // With a trailing slash: if it is not a folder, the kernel says so.
   await access(`${above}/`, constants.W_OK | constants.X_OK).catch((error: unknown) => {
     throw new InputError(`cannot write to ${parent}: ${messageOf(error)}`);
   });
 }
 
-/** Calls `body` with a new folder beside `path`, from where it can rename to `path`, and removes the folder after. Throws an InputError if nothing can be written there. */
+/** Calls `body` with a new folder beside `path`, from which it can rename to `path`, and removes it afterwards. Throws an InputError if nothing can be written there. */
 async function beside<T>(path: string, body: (folder: string) => Promise<T>): Promise<T> {
   const parent = dirname(path);
   const work = await mkdir(parent, { recursive: true })
@@ -77,14 +77,14 @@ async function beside<T>(path: string, body: (folder: string) => Promise<T>): Pr
   }
 }
 
-/** What a platform's image is made from, besides the sources. */
+/** What a platform's image is made from besides the sources. */
 interface Ingredients {
   readonly platform: Platform;
   readonly runtime: Runtime;
   readonly libc: DebianPackage;
 }
 
-/** Gets the ingredients for each of `platforms`. Throws an InputError if one cannot be had. */
+/** Gets the ingredients for each of `platforms`. Throws an InputError if one cannot be fetched. */
 async function gather(platforms: readonly Platform[], supply: Supply): Promise<Ingredients[]> {
   const gathered: Ingredients[] = [];
   for (const platform of platforms) {
@@ -93,7 +93,7 @@ async function gather(platforms: readonly Platform[], supply: Supply): Promise<I
   return gathered;
 }
 
-/** Compiles in the folder `work` and puts the root filesystem together. */
+/** Compiles in the folder `work` and assembles the root filesystem. */
 async function assemble({ platform, libc }: Ingredients, work: string): Promise<Entry[]> {
   const executable = join(work, "bin", platform.name);
   progress(`${platform.name}: compiling`);
@@ -122,7 +122,7 @@ async function share(
   };
 }
 
-/** Writes a new file and waits until the disk has it. Throws an InputError if it does not. */
+/** Writes a new file and syncs it to disk. Throws an InputError if that fails. */
 async function writeThrough(path: string, bytes: Uint8Array): Promise<void> {
   try {
     const file = await open(path, "wx");
@@ -137,16 +137,16 @@ async function writeThrough(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** What a bill of materials is called: that of `pause-ts` is `pause-ts.linux-amd64.cdx.json`. */
+/** The file name of a bill of materials: for `pause-ts` it is `pause-ts.linux-amd64.cdx.json`. */
 function sbomName(image: string, platform: Platform): string {
   return `${image}.${platform.name}.cdx.json`;
 }
 
 /**
- * Writes the archive of `platforms` to `path` and the bills of materials beside it: all of them, or none and
- * what was there stays.
+ * Writes the archive of `platforms` to `path` and the bills of materials beside it: all of them, or none, in which case
+ * the old files stay.
  *
- * Throws an InputError if something that the image is made of cannot be had, or the files cannot be written.
+ * Throws an InputError if a part of the image cannot be fetched or made, or the files cannot be written.
  */
 export async function writeArchive(
   path: string,

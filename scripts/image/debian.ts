@@ -1,4 +1,4 @@
-/** The C library: which of Debian's packages it is, and what is in one. */
+/** The C library: which Debian package it comes from, and how that is unpacked. */
 import { createHash } from "node:crypto";
 import { unpackTar } from "modern-tar";
 import { XzReadableStream } from "xz-decompress";
@@ -6,8 +6,8 @@ import { InputError, messageOf } from "../command/report.ts";
 import type { Platform } from "../executable/platforms.ts";
 
 /**
- * The pinned package, one exact version for each architecture. Digests are those of Debian's signed package index
- * (`apt-cache show libc6`); a new version is a change of these lines and nothing else.
+ * The pinned package, one exact version for each architecture. Digests are from Debian's signed package index
+ * (`apt-cache show libc6`); for a new version only these lines change.
  */
 export const LIBC6 = {
   name: "libc6",
@@ -17,7 +17,7 @@ export const LIBC6 = {
   licence: "LGPL-2.1-or-later",
   /** Debian's release, as in VERSION_ID of os-release(5). */
   release: "13",
-  /** The same as in the names of its suites. */
+  /** The same, as in the names of its suites. */
   codename: "trixie",
   /** SHA-256 of each architecture's .deb file. */
   sha256: {
@@ -32,7 +32,7 @@ export interface PackageFile {
   readonly mode: number;
   /** The content; a link has none. */
   readonly body?: Uint8Array;
-  /** Where a symbolic link leads. */
+  /** A symbolic link's target. */
   readonly target?: string;
 }
 
@@ -40,9 +40,9 @@ export interface PackageFile {
 export interface DebianPackage {
   readonly version: string;
   readonly architecture: string;
-  /** Of the .deb file, in hexadecimal. */
+  /** The .deb file's, in hexadecimal. */
   readonly sha256: string;
-  /** Name and mail address of who maintains it. */
+  /** The maintainer's name and mail address. */
   readonly maintainer: string;
   /** The control paragraph: deb-control(5). */
   readonly control: string;
@@ -56,7 +56,7 @@ export interface DebianPackage {
 function member(archive: Uint8Array, prefix: string): Uint8Array {
   const header = new TextDecoder("latin1");
   if (header.decode(archive.subarray(0, 8)) !== "!<arch>\n") throw new InputError("it is not a Debian package");
-  // Behind the magic line: 60 bytes of header (name in the first 16, size at 48), then the content, padded to even.
+  // After the magic line: 60 bytes of header (name in the first 16, size at 48), then the content, padded to even.
   for (let at = 8; at + 60 <= archive.length; ) {
     const size = Number(header.decode(archive.subarray(at + 48, at + 58)));
     if (header.decode(archive.subarray(at, at + 16)).startsWith(prefix)) {
@@ -80,7 +80,7 @@ async function entries(archive: Uint8Array, prefix: string): Promise<Map<string,
   return found;
 }
 
-/** Whether `version` is one of the pinned Debian release's: a release keeps its upstream version, and counts up behind it. */
+/** Whether `version` belongs to the pinned Debian release: a release keeps the upstream version and only counts up its suffix. */
 function isOfRelease(version: string): boolean {
   const first = LIBC6.version.replace(/\+deb\d+u\d+$/, "");
   return version === first || version.startsWith(`${first}+`);
@@ -89,8 +89,8 @@ function isOfRelease(version: string): boolean {
 /**
  * Unpacks `archive`, a .deb file: deb(5).
  *
- * Throws an InputError that calls the file `name` if it is none, or not of the pinned package in some version of the
- * same Debian release for `architectures`.
+ * Throws an InputError that calls the file `name` if it is not one, or not a version of the pinned package from the
+ * same Debian release for one of `architectures`.
  */
 export async function unpack(
   archive: Uint8Array,

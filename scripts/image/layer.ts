@@ -5,10 +5,10 @@ import type { Entry } from "./rootfs.ts";
 /** How a layer is compressed. */
 export type Compression = "gzip" | "zstd";
 
-/** All compressions, the one that every container engine reads first. */
+/** All compressions; the first is the one that every container engine reads. */
 export const COMPRESSIONS: readonly Compression[] = ["gzip", "zstd"];
 
-/** A tar archive of `entries`, every timestamp at `time` (seconds since 1970). */
+/** A tar archive of `entries`, with every timestamp set to `time` (seconds since 1970). */
 export async function tarOf(entries: readonly Entry[], time: number): Promise<Uint8Array<ArrayBuffer>> {
   return packTar(
     entries.map(({ path, type, mode, body, target }): TarEntry => {
@@ -20,10 +20,10 @@ export async function tarOf(entries: readonly Entry[], time: number): Promise<Ui
 }
 
 /**
- * Compresses `tar`; the same bytes give the same bytes, with the same version of Bun.
+ * Compresses `tar`: with the same version of Bun, equal input gives equal output.
  *
- * libdeflate's level 10 and zstd's 20 are the lowest that keep the image well within its limits. Level 20 asks
- * for a window of 32 MB when it is unpacked.
+ * libdeflate's level 10 and zstd's 20 are the lowest that keep the image well within its limits. Level 20 needs a
+ * window of 32 MB for unpacking.
  */
 export async function compress(tar: Uint8Array<ArrayBuffer>, compression: Compression): Promise<Uint8Array> {
   if (compression === "zstd") return Bun.zstdCompress(tar, { level: 20 });

@@ -1,4 +1,4 @@
-/** Gets the C library's package: from whoever brings it, the cache, a Debian mirror by its digest, or Debian's signed index. */
+/** Gets the C library's package: the user's file, the cached one, a mirror's by its digest, or the newest by Debian's signed index. */
 import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,28 +10,28 @@ import { type DebianPackage, LIBC6, unpack } from "./debian.ts";
 
 /** Where packages come from. */
 export interface Supply {
-  /** Root of a Debian mirror (http, https or file URL); undefined: as apt is set up. */
+  /** Root of a Debian mirror (http, https or file URL); default: apt's mirrors. */
   readonly mirror?: string | undefined;
-  /** Packages that are there already, by architecture: no mirror is asked for these. */
+  /** Packages that the user has given, by architecture: no mirror is asked for these. */
   readonly brought?: ReadonlyMap<string, DebianPackage>;
-  /** For how long a mirror may send nothing, in milliseconds; default: PATIENCE. */
+  /** How long a mirror may send nothing, in milliseconds; default: PATIENCE. */
   readonly patience?: number;
-  /** File with the keys that Debian's indexes are checked by; default: that of the package debian-archive-keyring. */
+  /** File with the keys that verify Debian's indexes; default: that of the package debian-archive-keyring. */
   readonly keyring?: string;
 }
 
-/** For how long a mirror may send nothing before it is given up, in milliseconds. */
+/** How long a mirror may send nothing before it is given up, in milliseconds. */
 const PATIENCE = 20_000;
 
-/** What helps where no mirror does. */
+/** What the user can do if no mirror helps. */
 const HELP = "name another mirror with --debian-mirror URL, or a package with --libc6 FILE";
 
-/** What follows from another package than the pinned one. */
+/** The consequence of using a package other than the pinned one. */
 const CONSEQUENCE = "the image's digest is another than the release's, and its bill of materials says what is in it";
 
-/** The pinned package cannot be had, and some mirrors do not have it. */
+/** The pinned package cannot be fetched, and at least one mirror does not have it. */
 class Gone extends InputError {
-  /** The mirrors that say so. */
+  /** The mirrors that do not have it. */
   readonly mirrors: readonly string[];
 
   constructor(message: string, mirrors: readonly string[]) {
@@ -40,13 +40,13 @@ class Gone extends InputError {
   }
 }
 
-/** Checks `address`, the root of a mirror. Throws an InputError if it is no address of a kind that is known. */
+/** Checks `address`, the root of a mirror, and strips trailing slashes. Throws an InputError if its scheme is not supported. */
 export function mirrorAt(address: string): string {
   if (/^(https?|file):$/.test(URL.parse(address)?.protocol ?? "")) return address.replace(/\/+$/, "");
   throw new InputError(`"${address}" is not the http, https or file URL of a Debian mirror`);
 }
 
-/** Downloads `url` (http, https or file) to `path`. Throws an InputError with the reason, NotThere if there is no such file. */
+/** Downloads `url` (http, https or file) to `path`. Throws an InputError with the reason: a NotThere if there is no such file. */
 async function download(url: string, path: string, patience: number): Promise<void> {
   if (url.startsWith("file:")) {
     return copyFile(fileURLToPath(url), path).catch((error: NodeJS.ErrnoException) => {
@@ -76,7 +76,7 @@ async function download(url: string, path: string, patience: number): Promise<vo
   await Bun.write(path, Buffer.concat(chunks));
 }
 
-/** Fetches the pinned package to `path` from one of `mirrors`. Throws an InputError that says what each answered, Gone if one has no such file. */
+/** Fetches the pinned package to `path` from one of `mirrors`. Throws an InputError with each one's answer: a Gone if any has no such file. */
 async function fetchPinned(
   { architecture }: Platform,
   mirrors: readonly string[],
@@ -108,7 +108,7 @@ function isNewer(a: string, b: string): boolean {
   return Bun.spawnSync(["dpkg", "--compare-versions", a, "gt", b]).exitCode === 0;
 }
 
-/** The newest package of the same Debian release that its signed index names. Throws an InputError that says why there is none. */
+/** The newest package in the signed index of the same Debian release. Throws an InputError that says why there is none. */
 async function successor(
   { architecture }: Platform,
   mirrors: readonly string[],
@@ -124,10 +124,10 @@ async function successor(
 }
 
 /**
- * The libc6 for `platform`, unpacked: one that was brought, or the pinned one. If the mirrors have that no more, the
- * newest of the same Debian release that is signed, with a line that says so.
+ * The libc6 for `platform`, unpacked: the user's, or the pinned one. If the mirrors no longer have that, the newest
+ * signed one of the same Debian release, with a line that says so.
  *
- * Throws an InputError if there is none, or none that can be checked.
+ * Throws an InputError if there is none, or none that can be verified.
  */
 export async function libc6(platform: Platform, supply: Supply = {}): Promise<DebianPackage> {
   const { architecture } = platform;
@@ -155,8 +155,8 @@ export async function libc6(platform: Platform, supply: Supply = {}): Promise<De
 }
 
 /**
- * Reads the packages in `list`, paths with commas between, one for each of `platforms`. A line says so where one is not
- * the pinned one.
+ * Reads the packages in `list`, comma-separated paths, one for each of `platforms`. A line says so if one is not the
+ * pinned one.
  *
  * Throws an InputError if one is not a libc6 of the same Debian release, or one for a platform is missing.
  */

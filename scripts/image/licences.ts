@@ -1,4 +1,4 @@
-/** The licences of what the image distributes: each component's SPDX expression, where its source is, and where its texts lie in the image. */
+/** The licences of what the image distributes: each component's SPDX expression, its source, and the paths of its texts in the image. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import pkg from "../../package.json";
@@ -7,10 +7,10 @@ import { ROOT } from "../command/project.ts";
 import { InputError, messageOf } from "../command/report.ts";
 import { LIBC6 } from "./debian.ts";
 
-/** A component that is linked into Bun or into a dependency, so that no package of its own names it. */
+/** A component that is linked into Bun or into a dependency, so that no package is named after it. */
 export interface Part {
   readonly name: string;
-  /** SPDX licence expression. Of alternatives (OR) the first is the one that is taken. */
+  /** SPDX licence expression. Of alternatives (OR) the first is chosen. */
   readonly licence: string;
   /** Address of the source. */
   readonly source: string;
@@ -41,7 +41,7 @@ const PAGE = "bun-types/docs/project/license.mdx";
 /** Where Bun's parts and their licences are listed in the image. */
 const BUN_COPYRIGHT = "usr/share/doc/bun/copyright";
 
-/** Texts that npm packages bring, by their path in the image. */
+/** Texts that npm packages contain, by their path in the image. */
 const OF_PACKAGES: Readonly<Record<string, string>> = {
   "usr/share/doc/bun/license.mdx": PAGE,
   "usr/share/doc/citty/LICENSE": "citty/LICENSE",
@@ -53,7 +53,7 @@ const OF_PACKAGES: Readonly<Record<string, string>> = {
  * projects' own licence files, and what `process.versions` calls the version.
  */
 const LIBRARIES: Readonly<Record<string, readonly [licence: string, version?: string]>> = {
-  // Since February 2025; Bun's has ML-DSA in crypto/evp/p_mldsa.cc, which is of October.
+  // Since February 2025; Bun's copy has ML-DSA in crypto/evp/p_mldsa.cc, which dates from October.
   boringssl: ["Apache-2.0", "boringssl"],
   brotli: ["MIT"],
   "c-ares": ["MIT", "ares"],
@@ -81,14 +81,14 @@ const LIBRARIES: Readonly<Record<string, readonly [licence: string, version?: st
   zstd: ["BSD-3-Clause OR GPL-2.0-only", "zstd"],
 };
 
-/** What the page names and is not in the executable for Linux. */
+/** What the page names although it is not in the executable for Linux. */
 const ELSEWHERE: readonly string[] = ["libuv", "Tigerbeetle's IO code"];
 
-/** What the page names outside its tables, or not at all, and is in the executable. */
+/** What is in the executable although the page names it outside its tables, or not at all. */
 const UNLISTED: readonly (readonly [name: string, licence: string, source: string, version?: string])[] = [
   // JavaScriptCore, WTF and bmalloc: the newer files are Apple's under BSD-2-Clause.
   ["WebKit", "LGPL-2.0-or-later AND BSD-2-Clause", "https://github.com/oven-sh/WebKit", "webkit"],
-  // Bun says nothing of Rust; the messages of its library's panics are in the executable.
+  // Bun does not mention Rust, but the panic messages of Rust's library are in the executable.
   ["rust", "MIT OR Apache-2.0", "https://github.com/rust-lang/rust"],
   ["llhttp", "MIT", "https://github.com/nodejs/llhttp", "llhttp"],
   // Parts of Bun are ports of these three.
@@ -97,7 +97,7 @@ const UNLISTED: readonly (readonly [name: string, licence: string, source: strin
   ["servo", "MPL-2.0", "https://github.com/servo/servo"],
 ];
 
-/** A file of an npm package. Throws an InputError if it is not there. */
+/** A file of an npm package. Throws an InputError if it is missing. */
 function readPackaged(path: string): string {
   try {
     return readFileSync(join(MODULES, path), "utf8");
@@ -106,18 +106,18 @@ function readPackaged(path: string): string {
   }
 }
 
-/** Who supplies an npm package: the owner of the repository that it names, like `oven-sh`. */
+/** The supplier of an npm package: the owner of the repository that it names, like `oven-sh`. */
 export function ownerOf(name: string): string {
   const { repository } = JSON.parse(readPackaged(`${name}/package.json`)) as { repository: string };
   return repository.split("/").at(-2) ?? name;
 }
 
-/** The identifiers of `licence` whose terms apply: of alternatives the first. */
+/** The identifiers in `licence` whose terms apply: of alternatives, the first. */
 function identifiers(licence: string): string[] {
   return (licence.split(" OR ")[0] ?? "").split(" AND ");
 }
 
-/** The path in the image of the text of an SPDX identifier. "Or later" is no other text. */
+/** The path in the image of an SPDX identifier's text. "Or later" has the same text. */
 function textPath(identifier: string): string {
   return `${TEXTS}/${identifier.replace(/-(only|or-later)$/, "")}.txt`;
 }
@@ -130,12 +130,12 @@ export function textsOf(licence: string): string[] {
 /** The rows of the page's tables: name, address and the licence in the page's words. */
 function rows(page: string): { name: string; source: string; words: string }[] {
   return [...page.matchAll(/^\|.*?\[`?([^`\]]+)`?\]\((\S+?)\).*?\|\s*(.*?)\s*\|$/gm)].map(
-    // Some addresses lead to a folder or to the licence: what is wanted is the repository.
+    // Some addresses lead to a folder or to the licence: cut to the repository.
     ([, name = "", source = "", words = ""]) => ({ name, source: source.replace(/\/(blob|tree)\/.*/, ""), words }),
   );
 }
 
-/** The version that Bun gives of a part, by the name that process.versions has for it. Throws an InputError if it gives none. */
+/** The version of a part of Bun, by its name in process.versions. Throws an InputError if that has none. */
 function versionOf(key: string | undefined): string | undefined {
   if (key === undefined) return undefined;
   const version = process.versions[key];
@@ -144,10 +144,10 @@ function versionOf(key: string | undefined): string | undefined {
 }
 
 /**
- * What is linked into Bun or embedded in it, in the order of names.
+ * What is linked into Bun or embedded in it, sorted by name.
  *
- * Throws an InputError if Bun's licence page is missing, is another version's, or names a library that is not
- * known here: then somebody has to look at that library's licence.
+ * Throws an InputError if Bun's licence page is missing, is another version's, or names a library that is unknown here:
+ * then somebody has to look at that library's licence.
  */
 function partsOfBun(): Part[] {
   const { version } = JSON.parse(readPackaged("bun-types/package.json")) as { version: string };
@@ -171,7 +171,7 @@ function partsOfBun(): Part[] {
   return [...listed, ...unlisted].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
 }
 
-/** What is bundled into citty. Its package says of none which version. */
+/** What is bundled into citty. Its package gives no versions. */
 function partsOfCitty(): Part[] {
   const notices = readPackaged("citty/dist/THIRD-PARTY-LICENSES.md");
   return notices
@@ -185,14 +185,14 @@ function partsOfCitty(): Part[] {
     });
 }
 
-/** What is linked into or bundled with an npm package. Throws an InputError as the lists of bun and citty do. */
+/** What is linked into or bundled with an npm package. Throws an InputError as partsOfBun and partsOfCitty do. */
 export function partsOf(name: string): Part[] {
   if (name === "bun") return partsOfBun();
   return name === "citty" ? partsOfCitty() : [];
 }
 
 /**
- * SPDX expression of all that the image distributes: every licence whose terms apply, in the order of names.
+ * SPDX expression of all that the image distributes: every licence whose terms apply, sorted by name.
  *
  * Throws an InputError as partsOf does.
  */
@@ -226,16 +226,16 @@ function bunCopyright(parts: readonly Part[]): string {
   return head + [bun, ...parts].map(stanza).join("\n");
 }
 
-/** Where a package's own texts are in the image, without a leading slash: bun's or citty's. */
+/** Paths in the image of the texts of bun or citty itself, without a leading slash. */
 export function textsOfPackage(name: string): string[] {
   const here = Object.keys(OF_PACKAGES).filter((path) => path.startsWith(`usr/share/doc/${name}/`));
   return name === "bun" ? [BUN_COPYRIGHT, ...here, ...textsOf("MIT")] : here;
 }
 
 /**
- * All texts for the image, besides the copyright files of Debian's packages.
+ * All texts for the image except the copyright files of Debian's packages.
  *
- * Throws an InputError if a text or Bun's list of its parts cannot be had.
+ * Throws an InputError if a text or Bun's list of its parts cannot be read.
  */
 export function licenceTexts(): Text[] {
   const parts = partsOfBun();

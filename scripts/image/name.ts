@@ -1,24 +1,24 @@
-/** Image names: what a user writes, and what container engines make of it. */
+/** Image names: as a user writes them, and as container engines expand them. */
 import { InputError } from "../command/report.ts";
 
 /** A parsed `--tag`. */
 export interface Reference {
   /** As given, with the tag: `myorg/pause-ts:1.0`. */
   readonly familiar: string;
-  /** With the registry that a name without one means: `docker.io/myorg/pause-ts:1.0`. */
+  /** With the registry that a name without one implies: `docker.io/myorg/pause-ts:1.0`. */
   readonly canonical: string;
   /** `1.0`. */
   readonly tag: string;
 }
 
-// The grammar of the OCI distribution specification, and of Docker for the registry's host in front.
+// The grammar of the OCI distribution specification, and Docker's for the registry's host in front.
 const COMPONENT = "[a-z0-9]+(?:(?:[.]|_{1,2}|-+)[a-z0-9]+)*";
 const HOST = "(?:[A-Za-z0-9.-]+[.:][A-Za-z0-9.:-]*|localhost)";
 const REFERENCE = new RegExp(
   `^(?:(${HOST})/)?(${COMPONENT}(?:/${COMPONENT})*)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?$`,
 );
 
-/** Parses an image name; no tag means `latest`. Throws an InputError if it is not one. */
+/** Parses an image name; no tag means `latest`. Throws an InputError if `text` is not one. */
 export function parseReference(text: string): Reference {
   const [, host, name, tag = "latest"] = text.match(REFERENCE) ?? [];
   if (!name) throw new InputError(`"${text}" is not an image name like myorg/pause-ts:1.0`);
@@ -27,7 +27,7 @@ export function parseReference(text: string): Reference {
   return { familiar, canonical: `docker.io/${name.includes("/") ? "" : "library/"}${name}:${tag}`, tag };
 }
 
-/** The name by which an engine finds exactly this content: with the registry, and the digest in the tag's place. */
+/** The name by which an engine finds exactly this content: with the registry, and the digest in place of the tag. */
 export function digestName({ canonical, tag }: Reference, digest: string): string {
   return `${canonical.slice(0, -tag.length - 1)}@${digest}`;
 }

@@ -1,14 +1,14 @@
-/** What an operator types on a node that loads the archive, for want of a registry. */
+/** What an operator types to load the archive on a node without a registry. */
 import { $ } from "bun";
 import { digestName, type Reference } from "./name.ts";
 
-/** What containerd tells a kubelet by, that it is not to collect an image: a label of the CRI plugin since 1.7. */
+/** The label by which containerd's CRI plugin, since 1.7, tells a kubelet not to garbage-collect an image. */
 const PINNED = "io.cri-containerd.pinned=pinned";
 
 /**
- * The commands by engine, indented by two spaces, and the name that each engine then has the image by.
+ * The commands for each engine, indented by two spaces, and the name by which it then knows the image.
  *
- * @param archive path of the archive as the shell is to find it
+ * @param archive path of the archive, as the shell will find it
  * @param byDigest whether the archive names the image by its digest
  */
 export function loadingLines(archive: string, reference: Reference, digest: string, byDigest: boolean): string[] {

@@ -1,4 +1,4 @@
-/** The documents of an OCI image: configuration, manifests and index, after the OCI image specification 1.1. */
+/** The documents of an OCI image: configuration, manifests and index, as the OCI image specification 1.1 defines them. */
 import { createHash } from "node:crypto";
 import type { Platform } from "../executable/platforms.ts";
 import type { Compression } from "./layer.ts";
@@ -43,12 +43,12 @@ export function blobOf(mediaType: string, bytes: Uint8Array): Blob {
   return { descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length }, bytes };
 }
 
-/** A JSON document as a blob: keys in the order they are written in. */
+/** A JSON document as a blob, with its keys in the order in which they are written. */
 function json(mediaType: string, document: unknown): Blob {
   return blobOf(mediaType, new TextEncoder().encode(JSON.stringify(document)));
 }
 
-/** How a container of the image starts. PATH and the working directory are what builders add to any image: written down, they are the same by whichever way the image is built. */
+/** How a container of the image starts. Builders add PATH and the working directory to any image: written down, they are equal however the image is built. */
 function containerConfig(origin: Provenance): unknown {
   return {
     User: "65535:65535",
@@ -94,7 +94,7 @@ export interface Referrer {
   readonly document: Blob;
 }
 
-/** Attaches `bytes`, of the media type `artifactType`, to `subject`; who pulls them gets a file called `title`. */
+/** Attaches `bytes`, of the media type `artifactType`, to `subject`; pulled, they become a file called `title`. */
 export function referrer(
   subject: Blob,
   artifactType: string,
@@ -117,8 +117,8 @@ export function referrer(
 }
 
 /**
- * The index of all platforms' images and then the referrers to them. These go as platform `unknown`, so that
- * no container engine takes one for an image to run.
+ * The index of all platforms' images, followed by the referrers to them. Their platform is `unknown`, so that no
+ * container engine takes one for an image to run.
  */
 export function imageIndex(
   images: readonly PlatformImage[],

@@ -1,4 +1,4 @@
-/** What an image says of its origin: time, revision, and the labels that every OCI image should have. */
+/** What an image says about its origin: time, revision, and the labels that every OCI image should have. */
 import { join } from "node:path";
 import pkg from "../../package.json";
 import { ROOT } from "../command/project.ts";
@@ -11,7 +11,7 @@ export interface Provenance {
   readonly time: number;
   /** The commit; unknown outside a clone. */
   readonly revision?: string;
-  /** Address of the sources, if it is known. */
+  /** URL of the sources, if known. */
   readonly source?: string;
 }
 
@@ -24,7 +24,7 @@ async function git(...args: readonly string[]): Promise<string> {
   return out.trim();
 }
 
-/** The commit of the project's folder, `-dirty` behind it if tracked files differ; undefined outside a clone. */
+/** The commit of the project's folder, with `-dirty` appended if tracked files differ; undefined outside a clone. */
 async function commit(): Promise<string | undefined> {
   if (!(await isClone())) return undefined;
   const changes = await git("status", "--porcelain", "--untracked-files=no");
@@ -33,12 +33,12 @@ async function commit(): Promise<string | undefined> {
 
 /**
  * Where the sources are: as package.json says, or git's remote `origin` if that is an http or https address, without
- * the name and password that it may have; else undefined. A path or another machine's account tells nobody anything.
+ * the name and password that it may have; else undefined. A path or an account on another machine is of no use to others.
  */
 async function sourceAddress(): Promise<string | undefined> {
   const { repository }: { repository?: string | { url: string } } = pkg as object;
-  const told = typeof repository === "object" ? repository.url : repository;
-  if (told) return told.replace(/^git\+/, "");
+  const stated = typeof repository === "object" ? repository.url : repository;
+  if (stated) return stated.replace(/^git\+/, "");
   if (!(await isClone()) || !Bun.which("git")) return undefined;
   const remote = await git("config", "--get", "--default", "", "remote.origin.url");
   const address = URL.parse(remote);
@@ -46,13 +46,13 @@ async function sourceAddress(): Promise<string | undefined> {
   return `${address.protocol}//${address.host}${address.pathname}`;
 }
 
-/** Whether the project's folder itself is a clone; one further up would be another project's. */
+/** Whether the project's folder itself is a clone: a clone further up would be another project's. */
 async function isClone(): Promise<boolean> {
   // A folder, or in a worktree a file.
   return (await Array.fromAsync(new Bun.Glob(".git").scan({ cwd: ROOT, dot: true, onlyFiles: false }))).length > 0;
 }
 
-/** The date of the newest release in CHANGELOG.md, which a source archive has, in seconds. Throws an InputError if there is none. */
+/** The date of the newest release in CHANGELOG.md, which a source archive contains, in seconds since 1970. Throws an InputError if there is none. */
 async function releaseTime(): Promise<number> {
   const changelog = Bun.file(join(ROOT, "CHANGELOG.md"));
   const text = (await changelog.exists()) ? await changelog.text() : "";
@@ -72,18 +72,18 @@ function epoch(): number | undefined {
 }
 
 /**
- * The origin of what is built now. The time is SOURCE_DATE_EPOCH, or the commit's, or outside a clone the
- * newest release's in CHANGELOG.md. The revision is `revision`, or the commit; the source is `source`, or what
- * sourceAddress finds.
+ * The origin of this build. The time is SOURCE_DATE_EPOCH, or the commit's, or outside a clone that of the newest
+ * release in CHANGELOG.md. The revision is `revision`, or the commit; the source is `source`, or what sourceAddress
+ * finds.
  *
- * Throws an InputError if there is no such time, or `source` is none.
+ * Throws an InputError if there is no such time, or `source` is not a URL.
  */
 export async function provenance(revision?: string, source?: string): Promise<Provenance> {
   if (source && !URL.canParse(source)) throw new InputError(`--source "${source}" is not a URL`);
-  const told = epoch();
+  const chosen = epoch();
   const known = revision || (await commit());
   const address = source || (await sourceAddress());
-  const time = told ?? ((await isClone()) ? Number(await git("log", "-1", "--format=%ct")) : await releaseTime());
+  const time = chosen ?? ((await isClone()) ? Number(await git("log", "-1", "--format=%ct")) : await releaseTime());
   return { time, ...(known && { revision: known }), ...(address && { source: address }) };
 }
 

@@ -1,4 +1,4 @@
-/** The root filesystem of the image: the one description that the OCI archive and the Containerfile share. */
+/** The root filesystem of the image: one description, shared by the OCI archive and the Containerfile. */
 import { chmod, lutimes, mkdir, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { InputError } from "../command/report.ts";
@@ -16,11 +16,11 @@ export interface Entry {
   readonly mode: number;
   /** A file's content. */
   readonly body?: Uint8Array;
-  /** Where a symbolic link leads. */
+  /** A symbolic link's target. */
   readonly target?: string;
 }
 
-/** What vulnerability scanners tell the distribution by: os-release(5), and the file that Debian itself has. */
+/** The os-release(5) by which vulnerability scanners recognise the distribution; etc/debian_version goes with it. */
 const OS_RELEASE = `PRETTY_NAME="pause-ts with the C library of Debian GNU/Linux ${LIBC6.release}"
 NAME="Debian GNU/Linux"
 ID=debian
@@ -31,8 +31,8 @@ VERSION_ID="${LIBC6.release}"
 const TUPLES = { amd64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" } as const;
 
 /**
- * The folders of the root that Debian has in /usr since release 13, and that its package base-files links to there
- * (file-hierarchy(7)). The loader is asked for by the path of one, and looks for libraries through the other first.
+ * The folders of the root that Debian has kept in /usr since release 13, with links to them from its package base-files
+ * (file-hierarchy(7)). The loader is requested by a path through one, and first looks for libraries through the other.
  */
 function mergedFolders({ loader }: Platform): string[] {
   return [...new Set(["lib", loader.split("/")[1] ?? ""])];
@@ -40,7 +40,7 @@ function mergedFolders({ loader }: Platform): string[] {
 
 /**
  * Paths in the package of all that `executable` needs to start: its loader under the name it asks for, below /usr, and
- * the libraries that it and they ask for, however far down.
+ * its libraries with all of theirs.
  *
  * Throws an InputError naming what is missing.
  */
@@ -62,12 +62,12 @@ export function librariesOf(executable: Uint8Array, platform: Platform, libc: De
       add(new Elf(file.body, path).libraries, `/${path}`);
     }
   };
-  // What lies at the loader's path is a link to a library in the tuple's folder.
+  // The loader's path is a link to a library in the tuple's folder.
   add([basename(loader), ...libraries], "/pause");
   return [...paths];
 }
 
-/** The lines of a md5sums file that are about `paths`. */
+/** The lines of an md5sums file that are about `paths`. */
 function md5sumsOf(paths: readonly string[], md5sums: string): string {
   const lines = md5sums.split("\n").filter((line) => paths.includes(line.split(/\s+/, 2)[1] ?? ""));
   return `${lines.join("\n")}\n`;
@@ -85,10 +85,10 @@ function parents(paths: readonly string[]): Entry[] {
 /**
  * Everything in the image, parents first, in the order of the paths' bytes.
  *
- * Besides /pause and its libraries that is the licences of all that and the metadata that distroless images
- * carry: the control paragraph and checksums in /var/lib/dpkg/status.d, and the distribution's name and version.
+ * Besides /pause and its libraries these are their licences and the metadata that distroless images carry: the control
+ * paragraph and checksums in /var/lib/dpkg/status.d, and the distribution's name and version.
  *
- * Throws an InputError if the package lacks a library that `executable` needs, or a licence cannot be had.
+ * Throws an InputError if the package lacks a library that `executable` needs, or a licence cannot be read.
  */
 export function rootfs(executable: Uint8Array, platform: Platform, libc: DebianPackage): Entry[] {
   const taken = [...librariesOf(executable, platform, libc), "usr/share/doc/libc6/copyright"];
@@ -115,7 +115,7 @@ export function rootfs(executable: Uint8Array, platform: Platform, libc: DebianP
   return all.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
 }
 
-/** Writes `entries` below `folder`, which must not exist, with every timestamp at `time` (seconds since 1970). They belong to whoever runs this. */
+/** Writes `entries` below `folder`, which must not exist, with every timestamp set to `time` (seconds since 1970). They belong to whoever runs this. */
 export async function writeRootfs(entries: readonly Entry[], folder: string, time: number): Promise<void> {
   await mkdir(folder);
   await chmod(folder, 0o755);
@@ -124,10 +124,10 @@ export async function writeRootfs(entries: readonly Entry[], folder: string, tim
     if (type === "directory") await mkdir(here);
     if (type === "file" && body) await writeFile(here, body);
     if (type === "symlink" && target) await symlink(target, here);
-    // Not left to mkdir and open: the umask would have a say.
+    // Not left to mkdir and open, which apply the umask.
     else await chmod(here, mode);
   }
-  // Backwards: a directory's time changes with what is put into it.
+  // Backwards: a directory's time changes when something is put into it.
   for (const { path } of entries.toReversed()) await lutimes(join(folder, path), time, time);
   await lutimes(folder, time, time);
 }

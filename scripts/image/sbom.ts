@@ -1,4 +1,4 @@
-/** The bill of materials of a platform's image, in CycloneDX: what is in it, of which version, from where. */
+/** The bill of materials of a platform's image, in CycloneDX: what is in it, in which version, and from where. */
 import { createHash } from "node:crypto";
 import { Enums, Models, Serialize, Spec } from "@cyclonedx/cyclonedx-library";
 import pkg from "../../package.json";
@@ -19,7 +19,7 @@ const { Application, Container, Library, Platform: PlatformComponent } = Enums.C
 
 const { Distribution, License: LicenceReference, VCS, Website } = Enums.ExternalReferenceType;
 
-/** What the document is about. */
+/** What the document describes. */
 export interface Parts {
   readonly platform: Platform;
   /** The bytes of /pause. */
@@ -29,10 +29,10 @@ export interface Parts {
   readonly libc: DebianPackage;
 }
 
-/** Who makes pause-ts, and this document. */
+/** The makers of pause-ts and of this document. */
 const AUTHORS = `The authors of ${pkg.name}`;
 
-/** A part of a package URL: ECMA-427 has everything encoded but letters, digits, `.-_~` and the colon. */
+/** A part of a package URL: ECMA-427 encodes everything except letters, digits, `.-_~` and the colon. */
 function encoded(part: string): string {
   return encodeURIComponent(part).replaceAll("%3A", ":");
 }
@@ -63,7 +63,7 @@ function references(texts: readonly string[], source?: string): Models.ExternalR
   ]);
 }
 
-/** What is linked into `whole`, below it: who supplies that supplies this. */
+/** Adds what is linked into `whole` as parts of it, with the same supplier. */
 function addParts(whole: Models.Component, parts: readonly Part[]): void {
   for (const { name, licence, source, version, texts } of parts) {
     const part = new Models.Component(Library, name, {
@@ -78,7 +78,7 @@ function addParts(whole: Models.Component, parts: readonly Part[]): void {
   }
 }
 
-/** What package-lock.json pins as `dependency`: version, licence, purl and SHA-512 of the package. */
+/** What package-lock.json pins for `dependency`: version, licence, purl and SHA-512 of the package. */
 function pinned(dependency: string): { version: string; licence: string; purl: string; digest: string } {
   const { version = "", integrity = "", license = "" } = LOCKED[`node_modules/${dependency}`] ?? {};
   const name = dependency.split("/").map(encoded).join("/");
@@ -86,7 +86,7 @@ function pinned(dependency: string): { version: string; licence: string; purl: s
   return { version, licence: license, purl: `pkg:npm/${name}@${encoded(version)}`, digest };
 }
 
-/** A package of npm's that is compiled in. */
+/** An npm package that is compiled in. */
 function npmComponent(name: string): Models.Component {
   const { version, licence, purl, digest } = pinned(name);
   return new Models.Component(Library, name, {
@@ -101,7 +101,7 @@ function npmComponent(name: string): Models.Component {
   });
 }
 
-/** Bun, by the digest of its executable. Only if that is the pinned one it is the package that package-lock.json names. */
+/** Bun, by its executable's digest. Only the pinned executable is identified as the package that package-lock.json names. */
 function bunComponent({ bunPackage }: Platform, { sha256, isPinned }: Runtime): Models.Component {
   const { version, licence, purl, digest } = pinned(bunPackage);
   const externalReferences = references(textsOfPackage("bun"));
@@ -134,7 +134,7 @@ function libcComponent({ architecture }: Platform, { version, sha256, maintainer
   });
 }
 
-/** The executable, of which the others are the parts. */
+/** The executable, which consists of the others. */
 function pauseComponent(executable: Uint8Array, { source }: Provenance): Models.Component {
   return new Models.Component(Application, pkg.name, {
     bomRef: "/pause",
@@ -147,7 +147,7 @@ function pauseComponent(executable: Uint8Array, { source }: Provenance): Models.
   });
 }
 
-/** What writes the document: `npm run image`, with CycloneDX's library. */
+/** The tools that write the document: `npm run image`, with CycloneDX's library. */
 function tools(): Models.Tools {
   const library = "@cyclonedx/cyclonedx-library";
   const { version, purl } = pinned(library);
@@ -165,9 +165,9 @@ function tools(): Models.Tools {
 }
 
 /**
- * The document for the image that consists of `parts`. The same image has the same document: no serial number,
- * and the time is the image's. It has what NTIA's minimum elements ask for: supplier, name, version, identifier and
- * dependencies of each component, author and time of the document.
+ * The document for the image that consists of `parts`. Equal images have equal documents: there is no serial number, and
+ * the time is the image's. It has NTIA's minimum elements: supplier, name, version, identifier and dependencies of each
+ * component, author and time of the document.
  *
  * @param manifest digest of the image's manifest
  */

@@ -1,20 +1,20 @@
-/** The seccomp profile in docs/: which calls it allows for whom, as text. */
+/** The seccomp profile in docs/: which calls it allows, and for whom. */
 import { join } from "node:path";
 import { ROOT } from "../command/project.ts";
 
-/** Where it lies. */
+/** Path of the profile. */
 export const PROFILE: string = join(ROOT, "docs", "seccomp.json");
 
 /** The calls that pause makes on each platform, by the platform's name. */
 export type Calls = Readonly<Record<string, readonly string[]>>;
 
-/** A profile as Docker, containerd, podman and the OCI runtimes read it, as far as it is used here. */
+/** A profile as Docker, containerd, podman and the OCI runtimes read it: the fields used here. */
 export interface Profile {
   readonly defaultAction: "SCMP_ACT_ERRNO";
-  /** With these alone: those of the processor's other modes are refused. */
+  /** These and no others: calls in the processor's other modes are refused. */
   readonly architectures: readonly string[];
   readonly syscalls: readonly {
-    /** Whose calls these are; nobody but people reads it. */
+    /** Whose calls these are; for human readers only. */
     readonly comment: string;
     readonly names: readonly string[];
     readonly action: "SCMP_ACT_ALLOW";
@@ -22,8 +22,8 @@ export interface Profile {
 }
 
 /**
- * What runc 1.1 and 1.3 and crun 1.8 and 1.28 need once their filter is on and before pause is, by whether
- * no_new_privs is set: if not, the filter comes before the change of user. test/engines/seccomp has them run with it.
+ * What runc 1.1 and 1.3 and crun 1.8 and 1.28 need between installing their filter and starting pause. Without
+ * no_new_privs the filter comes before the change of user. test/engines/seccomp runs them with it.
  */
 const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
   runc: ["fstat", "fstatfs", "getdents64", "statx"],
@@ -32,7 +32,7 @@ const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** The profile that allows `calls`, and what runtimes need besides: each call once, with who makes it. */
+/** The profile that allows `calls` and those that runtimes need besides: each call once, with who makes it. */
 export function profileOf(calls: Calls): Profile {
   const platforms = Object.keys(calls);
   const makers = new Map<string, string[]>();

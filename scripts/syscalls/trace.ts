@@ -1,19 +1,19 @@
-/** Which system calls pause makes, from its execve(2) to its end: by strace(1), and under qemu's user-mode emulators. */
+/** Traces the system calls that pause makes, from its execve(2) to its end, with strace(1) and qemu's user-mode emulators. */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../command/report.ts";
 import { hostPlatform, type Platform } from "../executable/platforms.ts";
 import { childrenOf, isReady, sleepsWithHandlers, status, until } from "../linux/proc.ts";
 
-/** What traces on this machine. */
+/** How calls are traced. */
 export type Tracer = "strace" | "qemu";
 
-/** The emulator of each architecture, of Debian's package qemu-user-static. */
+/** The emulator of each architecture, from Debian's package qemu-user-static. */
 const EMULATORS = { amd64: "qemu-x86_64-static", arm64: "qemu-aarch64-static" } as const;
 
 /**
- * Calls that the emulators make for their guest without showing them, or do not know. Without restartable sequences and
- * clone3(2) libc does otherwise; on a kernel it asks for them: linux/rseq.h, sched.h.
+ * Calls that the emulators make for their guest without showing them, or do not know. libc does without restartable
+ * sequences and clone3(2) there; on a real kernel it uses them: linux/rseq.h, sched.h.
  */
 const HIDDEN = ["clone3", "execve", "rseq", "rt_sigreturn"];
 
@@ -24,10 +24,10 @@ export function programOf(tracer: Tracer, platform: Platform): string {
   return program;
 }
 
-/** Makes what `chroot` takes of the machine, in namespaces that go with it, and becomes what follows the root in it. */
+/** Mounts what the program needs into the root `$0`, in namespaces that end with it, and runs `$@` there by chroot(1). */
 const ENTER = 'mount --rbind /dev "$0/dev" && PATH=$PATH:/usr/sbin exec chroot "$0" "$@"';
 
-/** The command to which arguments of pause are appended: traced to `log`, with the files of `root` and no others. */
+/** The command to append pause's arguments to: traced to `log`, with the files of `root` and no others. */
 function command(tracer: Tracer, platform: Platform, root: string, log: string, pidOne: boolean): string[] {
   if (tracer === "qemu") {
     return [programOf(tracer, platform), "-strace", "-D", log, "-L", root, join(root, "pause")];
@@ -39,8 +39,8 @@ function command(tracer: Tracer, platform: Platform, root: string, log: string, 
 }
 
 /**
- * The names of the calls in `log`: of strace those of pause and its threads from its execve(2) to its end. In the same
- * trace is what it was started by and with, which has made a call before or has an execve(2) of its own.
+ * The names of the calls in `log`: in strace's, those of pause and its threads from its execve(2) to its end. The trace
+ * also has the processes that it was started by and with: they made a call before it, or make an execve(2) themselves.
  */
 async function callsIn(log: string, tracer: Tracer): Promise<string[]> {
   const text = await readFile(log, "utf8");
@@ -60,10 +60,10 @@ function descendants(pid: number): number[] {
 }
 
 /**
- * The calls that pause makes with the files of `root`, the image's: for its version, for its help, as PID 1 through the
- * death of a child that it was started with and SIGTERM, and the latter with another PID. Sorted.
+ * The calls that pause makes with the files of the image's `root`, sorted: for its version, for its help, as PID 1
+ * through the death of a child that it was started with and SIGTERM, and through SIGTERM with another PID.
  *
- * Throws an InputError if the tracer is not installed, or pause does not end with 0: where this machine allows no
+ * Throws an InputError if the tracer is not installed, or pause does not exit with 0, as where this machine allows no
  * namespaces to trace it in.
  */
 export async function trace(tracer: Tracer, platform: Platform, root: string, folder: string): Promise<string[]> {
@@ -73,7 +73,7 @@ export async function trace(tracer: Tracer, platform: Platform, root: string, fo
   async function run(name: string, args: readonly string[], { pidOne = false, orphan = false } = {}): Promise<void> {
     const log = join(folder, `${platform.name}-${tracer}-${name}`);
     const traced = command(tracer, platform, root, log, pidOne);
-    // The shell's child becomes that of pause: the process stays the same.
+    // The shell's child becomes pause's: the shell becomes pause by exec.
     const index = traced.indexOf("-ec") + 1;
     if (orphan) traced[index] = `sleep 1000 & ${traced[index]}`;
     const child = Bun.spawn([...traced, ...args], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
@@ -105,7 +105,7 @@ export async function trace(tracer: Tracer, platform: Platform, root: string, fo
 
   await run("version", ["-v"]);
   await run("help", ["--help"]);
-  // Under the emulator of the machine's own processor it does not get to the wait: they would share their addresses.
+  // Under the emulator of the machine's own architecture it never gets to wait: the two would share their addresses.
   if (tracer === "strace" || platform !== hostPlatform()) await run("wait", []);
   if (tracer === "strace") await run("reap", [], { pidOne: true, orphan: true });
   return [...found].sort();

@@ -1,4 +1,4 @@
-/** `npm run check` looks at the project, and not at what was built into its folder. */
+/** `npm run check` checks the project, and not what was built into its folder. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-/** Runs every check in the copy. One that is left out for want of a tool does not count. */
+/** Runs every check in the copy. Checks whose tool is missing are left out. */
 async function check(): Promise<{ status: number; said: string }> {
   const PATH = [join(root, "node_modules", ".bin"), process.env["PATH"]].join(":");
   const shell = Bun.spawn(["sh", join(root, "scripts", "check.sh")], {
@@ -36,11 +36,11 @@ test("a root filesystem and bills of materials in the project's folder do not ma
   await symlink("/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", join(lib, "ld-linux-x86-64.so.2"));
   await symlink("nothing", join(lib, "broken"));
   await writeFile(join(root, "pause-ts.linux-amd64.cdx.json"), "{}{");
-  // Whatever is wrong with the project itself is not this test's business.
+  // Faults of the project itself are not this test's business.
   expect((await check()).said).not.toMatch(/rootfs|cdx\.json|unexpected error/);
 });
 
-test("a source that is not formatted does", async () => {
+test("an unformatted source does matter", async () => {
   await writeFile(join(root, "src", "unformatted.ts"), "export const one = {a:1}");
   const { status, said } = await check();
   expect([status, said.includes("src/unformatted.ts")]).toEqual([1, true]);

@@ -1,4 +1,4 @@
-/** A disk that is full is said to be full, in one line, and nothing is left on it. */
+/** A build on a full disk says so in one line, and leaves nothing on it. */
 import { expect, test } from "bun:test";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,10 +7,10 @@ import { copyProject, runScript } from "../support/project.ts";
 import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
 import { NAMESPACE } from "../support/subject.ts";
 
-/** Mounts a small disk on the folder `$0`, in the mount namespace that this runs in, and shows what is on it in the end. */
+/** Mounts a small disk on the folder `$0`, in its mount namespace, runs the rest, and lists what is on the disk afterwards. */
 const ON_SMALL_DISK = 'mount -t tmpfs -o size="$1" tmpfs "$0" && shift && "$@"; status=$?; ls -A "$0"; exit $status';
 
-// Room for nothing, and for half of the executable.
+// Room for nothing, and for half the executable.
 for (const size of ["64k", "40m"]) {
   testIf(NEEDS_PID_ONE, `a build on a disk of ${size}`, async () => {
     const root = await mkdtemp(join(tmpdir(), "pause-disk-"));
@@ -24,7 +24,7 @@ for (const size of ["64k", "40m"]) {
   });
 }
 
-test("sources that do not compile are said to be so, with the place", async () => {
+test("sources that do not compile are one line, with the place", async () => {
   const root = await mkdtemp(join(tmpdir(), "pause-sources-"));
   await copyProject(root, { downloads: true });
   await Bun.write(join(root, "src", "main.ts"), "const one = ;\n");

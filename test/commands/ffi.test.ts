@@ -1,4 +1,4 @@
-/** bun:ffi by its name: the sources run as they are, and the build takes the module out only where that can be done. */
+/** bun:ffi: the sources run uncompiled, and the build replaces the module only if this Bun allows it. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { version } from "../../package.json";
@@ -10,7 +10,7 @@ test("bun src/main.ts -v prints the version, not compiled and not bundled", () =
   expect({ stdout: stdout.toString(), exitCode }).toEqual({ stdout: `pause.ts ${version}\n`, exitCode: 0 });
 });
 
-test("this Bun has what the module is made from", () => {
+test("this Bun has what bun:ffi is made from", () => {
   expect(withoutModule()).toContain("Bun.FFI");
 });
 

@@ -1,4 +1,4 @@
-/** What `npm run image` refuses, in one line and before it asks, compiles or fetches anything; and image names. */
+/** What `npm run image` refuses, in one line, before it compiles or fetches anything; and image names. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Expects one line on standard error that says `what`, and nothing written below the folder but `kept`. */
+/** Expects one line on standard error that matches `what`, and nothing in the folder `where` but `kept`. */
 async function expectRefusal(outcome: Outcome, what: RegExp, where: string, kept: readonly string[]): Promise<void> {
   expect(outcome.stderr).toMatch(what);
   expect(outcome.stderr.trimEnd().split("\n")).toHaveLength(1);
@@ -53,19 +53,19 @@ describe("bad input is one line, and nothing is written", () => {
     ["an unknown compression", ["--compression", "xz"], /unknown compression "xz": it is one of gzip, zstd/],
     ["an option that does not exist", ["--platfrom", "linux/amd64"], /unknown option --platfrom/],
     ["an operand", ["linux/amd64"], /unexpected "linux\/amd64"/],
-    ["a tag that is no image name", ["--tag", "Pause:1"], /"Pause:1" is not an image name/],
+    ["a tag that is not an image name", ["--tag", "Pause:1"], /"Pause:1" is not an image name/],
     [
-      "a mirror that is none",
+      "a mirror that is not a URL",
       ["--debian-mirror", "deb.example/debian"],
       /"deb.example\/debian" is not the http, https/,
     ],
-    ["a package that is not there", ["--libc6", "/nonexistent.deb"], /^error: --libc6 \/nonexistent.deb: /],
+    ["a missing package", ["--libc6", "/nonexistent.deb"], /^error: --libc6 \/nonexistent.deb: /],
     [
-      "a package that is none",
+      "a file that is not a package",
       ["--libc6", join(ROOT, "LICENSE")],
       /^error: --libc6 .*LICENSE: it is not a Debian package/,
     ],
-    ["a source that is none", ["--source", "here"], /^error: --source "here" is not a URL/],
+    ["a source that is not a URL", ["--source", "here"], /^error: --source "here" is not a URL/],
     ["two platforms in one folder", ["--rootfs", "x", "--platform", "linux/amd64,linux/arm64"], /takes one --platform/],
   ];
   for (const [name, args, what] of cases) {
@@ -75,7 +75,7 @@ describe("bad input is one line, and nothing is written", () => {
     });
   }
 
-  test("a time that is none", async () => {
+  test("a time that is not a number", async () => {
     const where = await mkdtemp(join(folder, "bad-"));
     const outcome = await image(["--output", join(where, "a.tar")], { SOURCE_DATE_EPOCH: "yesterday" });
     await expectRefusal(outcome, /SOURCE_DATE_EPOCH is "yesterday"/, where, []);
@@ -88,10 +88,10 @@ describe("bad input is one line, and nothing is written", () => {
     await expectRefusal(outcome, /^error: cannot write to .*dist/, where, ["dist"]);
   });
 
-  test("a root filesystem that is there already", async () => {
+  test("a root filesystem that exists already", async () => {
     const where = await mkdtemp(join(folder, "bad-"));
     await mkdir(join(where, "rootfs"));
-    await expectRefusal(await image(["--rootfs", join(where, "rootfs")]), /is there already/, where, ["rootfs"]);
+    await expectRefusal(await image(["--rootfs", join(where, "rootfs")]), /already exists/, where, ["rootfs"]);
   });
 });
 
@@ -134,7 +134,7 @@ describe("a Debian mirror", () => {
     ...["--output", join(output, "a.tar"), "--platform", platform, "--debian-mirror", mirror],
   ];
 
-  test("without the pinned version is named, and that it has no signed index of the release either", async () => {
+  test("without the pinned version and without a signed index of the release is named with both reasons", async () => {
     const { root, where, mirror } = await freshProject(folder);
     const outcome = await image(args(where, `file://${mirror}`), { SOURCE_DATE_EPOCH: "1" }, root);
     const reason = hasApt()
@@ -153,7 +153,7 @@ describe("a Debian mirror", () => {
     expect(await readdir(join(root, "node_modules", ".cache", "pause-ts"))).toEqual([]);
   });
 
-  test("is not asked if it is not known from when the image is", async () => {
+  test("is not asked if the image's time is unknown", async () => {
     const { root, where, mirror } = await freshProject(folder);
     await expectRefusal(
       await image(args(where, `file://${mirror}`), { SOURCE_DATE_EPOCH: "" }, root),
@@ -163,11 +163,11 @@ describe("a Debian mirror", () => {
     );
   });
 
-  test("may have a slash at the end, or more", () => {
+  test("may have trailing slashes", () => {
     expect(mirrorAt("https://deb.example/debian//")).toBe("https://deb.example/debian");
   });
 
-  /** A mirror that answers as `fetch` does, until it is disposed of; without `fetch` it takes connections and says nothing. */
+  /** A mirror that answers with `fetch` until it is disposed of; without `fetch` it accepts connections and sends nothing. */
   function serve(fetch?: () => Response): { url: string } & Disposable {
     const server = fetch
       ? Bun.serve({ hostname: "127.0.0.1", port: 0, idleTimeout: 0, fetch })
@@ -175,7 +175,7 @@ describe("a Debian mirror", () => {
     return { url: `http://127.0.0.1:${server.port}/debian`, [Symbol.dispose]: () => void server.stop(true) };
   }
 
-  /** Asks `mirror` for libc6 in a project that has nothing yet. Of `patience` there is half a second, or the usual. */
+  /** Asks `mirror` for libc6 in a project with an empty cache. `patience` is an option of Supply, as source text, or empty. */
   async function ask(mirror: string, patience: string): Promise<Outcome> {
     const { root } = await freshProject(folder);
     const code = `import { libc6 } from "./scripts/image/libc.ts";
@@ -188,13 +188,9 @@ describe("a Debian mirror", () => {
   const halfAnswer = () =>
     new Response(new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(1000)) }));
   for (const [title, fetch, answer] of [
-    ["that says nothing is given up, with its address", undefined, "sent nothing for 0.5 s"],
-    ["that stops in the middle is given up, with its address", halfAnswer, "sent nothing for 0.5 s"],
-    [
-      "that answers something else is named",
-      () => new Response("<html>"),
-      "SHA-256 is \\w{64}, the project pins \\w{64}",
-    ],
+    ["that sends nothing is given up, and its address named", undefined, "sent nothing for 0.5 s"],
+    ["that stops in the middle is given up, and its address named", halfAnswer, "sent nothing for 0.5 s"],
+    ["that sends another file is named", () => new Response("<html>"), "SHA-256 is \\w{64}, the project pins \\w{64}"],
     ["that fails is named", () => new Response("", { status: 503 }), "503 Service Unavailable"],
   ] as const) {
     testIf(NEEDS_LOOPBACK, title, async () => {
@@ -219,7 +215,7 @@ describe("a kept download", () => {
   const [other = hostPlatform()] = PLATFORMS.filter((platform) => platform !== hostPlatform());
   const kept = `bun-${other.name}-${pkg.devDependencies.bun}`;
 
-  test("that has changed is named and fetched anew; without a network that is one line, with what was tried", async () => {
+  test("that has changed is named and fetched again; without a network one line says what was tried", async () => {
     const { root, where } = await freshProject(folder);
     const cache = join(root, "node_modules", ".cache", "pause-ts");
     await Bun.write(join(cache, kept), "not Bun");

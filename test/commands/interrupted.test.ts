@@ -1,4 +1,4 @@
-/** What a command leaves behind that a signal ends: nothing. What one leaves that is killed, the next removes. */
+/** A command that a signal ends leaves nothing behind. What a killed one leaves, the next removes. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { childrenOf, status, until } from "../../scripts/linux/proc.ts";
 import { copyProject } from "../support/project.ts";
 import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
 
-/** What the folders for unfinished work are called. */
+/** The names of folders for unfinished work. */
 const UNFINISHED = /^\.pause-ts-\w{6}$/;
 
 let folder = "";
@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** A copy of the project that has `dist/pause`, with a folder of its own for temporary files. */
+/** A copy of the project with `dist/pause` and its own folder for temporary files. */
 async function project(): Promise<{ root: string; dist: string; temporary: string }> {
   const root = await mkdtemp(join(folder, "project-"));
   const [dist, temporary] = [join(root, "dist"), join(root, "tmp")];
@@ -28,7 +28,7 @@ async function project(): Promise<{ root: string; dist: string; temporary: strin
   return { root, dist, temporary };
 }
 
-/** Has every build in the project in `root` wait without end: for what nobody writes to one of the sources. */
+/** Makes every build in the project in `root` wait forever: one of the sources becomes a pipe that nobody writes to. */
 async function holdBuilds(root: string): Promise<void> {
   const source = join(root, "src", "main.ts");
   await rename(source, `${source}.kept`);
@@ -46,7 +46,7 @@ function run(root: string, args: readonly string[], env: Readonly<Record<string,
   });
 }
 
-/** The folders for unfinished work in `parent`, waited for until there are `count`. */
+/** Waits until there are `count` folders for unfinished work in `parent`, and returns their names. */
 function unfinished(parent: string, count = 1): Promise<string[]> {
   return until(`${count} folders for unfinished work`, async () => {
     const names = (await readdir(parent)).filter((name) => UNFINISHED.test(name));
@@ -96,7 +96,7 @@ describe("a command that a signal ends", () => {
 
   test("ends the pause that it shows", async () => {
     const { root, dist } = await project();
-    // It is never ready: the command waits for it.
+    // This pause is never ready, so the command waits for it.
     await writeFile(join(dist, "pause"), '#!/bin/sh\necho "$$"\nexec sleep 1000\n');
     const child = run(root, ["scripts/start.ts"], { PATH: "/usr/bin:/bin" });
     const reader = child.stdout.getReader();
@@ -129,7 +129,7 @@ describe("a command that a signal ends", () => {
     expect(await readdir(temporary)).toEqual([]);
   });
 
-  test("the tests: remove what they put where temporary files go", async () => {
+  test("the tests: remove what they put into the folder for temporary files", async () => {
     const { root, temporary } = await project();
     const support = join(root, "test", "support");
     await mkdir(support, { recursive: true });
@@ -148,7 +148,7 @@ describe("a command that a signal ends", () => {
   });
 });
 
-test("what a killed command left is removed by the next one, and what another one still uses is not", async () => {
+test("the next command removes what a killed one left, but not what another one still uses", async () => {
   const { root, dist } = await project();
   await holdBuilds(root);
   const killed = run(root, ["scripts/build.ts"]);
@@ -168,7 +168,7 @@ test("what a killed command left is removed by the next one, and what another on
   expect(await readdir(dist)).toEqual(["pause"]);
 });
 
-test("what only looks like it is left behind stays", async () => {
+test("what only looks like a folder left behind stays", async () => {
   const { root, dist } = await project();
   await holdBuilds(root);
   await mkdir(join(dist, ".pause-ts-a"));

@@ -1,4 +1,4 @@
-/** Which libc6 the image gets if the pinned one is gone: what a signed index vouches for, and nothing else. */
+/** Which libc6 the image gets if the pinned one is gone: only one that a signed index vouches for. */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { createHash } from "node:crypto";
 import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
@@ -12,7 +12,7 @@ import { evaluate, freshProject, type Outcome, POOL } from "../support/project.t
 import { testIf } from "../support/skip.ts";
 
 const { architecture } = hostPlatform();
-/** The release's first version, one that comes after the pinned one, and one of no release. */
+/** The release's first version, one newer than the pinned one, and one of no release. */
 const first = LIBC6.version.replace(/\+.*/, "");
 const [successor, stranger] = [`${first}+deb${LIBC6.release}u99`, "9.99-1"];
 
@@ -27,13 +27,13 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Runs a command. Throws with what it said if it fails. */
+/** Runs a command. Throws with its messages if it fails. */
 function run(command: readonly string[], input = ""): void {
   const { exitCode, stderr } = Bun.spawnSync([...command], { stdin: Buffer.from(input) });
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
 }
 
-/** Writes a package of libc6's name to `path`, with nothing but a copyright file in it. */
+/** Writes a package named libc6 to `path`, with nothing but a copyright file in it. */
 async function writePackage(path: string, version: string): Promise<void> {
   const root = await mkdtemp(join(folder, "package-"));
   const fields = { Package: "libc6", Version: version, Architecture: architecture, Maintainer: "Nobody <a@b.example>" };
@@ -44,7 +44,7 @@ async function writePackage(path: string, version: string): Promise<void> {
   run(["dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, path]);
 }
 
-/** Makes a key for signing, and returns the folder of its keyring and the public part's file. */
+/** Makes a signing key, and returns gpg's home and the file with the public key. */
 async function makeKey(): Promise<{ home: string; keyring: string }> {
   const home = await mkdtemp(join(folder, "key-"));
   const gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--passphrase", ""];
@@ -55,13 +55,13 @@ async function makeKey(): Promise<{ home: string; keyring: string }> {
   return { home, keyring };
 }
 
-/** Signs `text` as an InRelease file at `path` with the key of `home`. */
+/** Writes `text` to `path` as an InRelease file signed with the key in `home`. */
 function sign(text: string, path: string, home: string): void {
   run(["gpg", "--homedir", home, "--batch", "--quiet", "--output", path, "--clear-sign"], text);
   run(["gpgconf", "--homedir", home, "--kill", "all"]);
 }
 
-/** A mirror of Debian's that has one version of libc6, and an index of it that is not signed yet. */
+/** Makes a Debian mirror with one version of libc6, and an index that is not signed yet. */
 async function mirrorWith(mirror: string, version: string): Promise<{ release: string; dists: string; file: string }> {
   const file = join(mirror, POOL, `libc6_${version}_${architecture}.deb`);
   await writePackage(file, version);
@@ -82,7 +82,7 @@ async function mirrorWith(mirror: string, version: string): Promise<{ release: s
   return { release, dists, file };
 }
 
-/** Asks `mirror` for libc6 in the project `root`, by an index that must be signed by a key of `keyring`; prints the version. */
+/** Asks `mirror` for libc6 in the project `root`, with an index that must be signed by a key in `keyring`; prints the version. */
 function ask(root: string, mirror: string, keyring: string): Promise<Outcome> {
   const supply = JSON.stringify({ mirror: `file://${mirror}`, keyring });
   const code = `import { libc6 } from "./scripts/image/libc.ts";
@@ -127,7 +127,7 @@ for (const [title, version, signer, reason] of [
 
 testIf(
   Bun.which("dpkg-deb") ? undefined : "dpkg-deb not installed",
-  "a package that is brought is of the pinned release and of each platform, once",
+  "packages given by --libc6 must be of the pinned release, exactly one for each platform",
   async () => {
     const [ours, theirs] = [join(folder, "ours.deb"), join(folder, "theirs.deb")];
     await writePackage(ours, first);

@@ -1,4 +1,4 @@
-/** The licences of what the image distributes: that none is missing, that they are SPDX's, and what they weigh. */
+/** The licences of what the image distributes: none is missing, all are SPDX's, and their size is limited. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -25,12 +25,14 @@ test("what Bun's licence page names for Linux is a part of Bun", () => {
   expect(new Set(names).size).toBe(names.length);
 });
 
-test("every version that Bun tells of its parts is told on", () => {
-  // What is not a library: Bun itself, its compiler, the interfaces of Node that it copies and their numbers.
+test("every version that Bun reports for its parts is in the list", () => {
+  // Not libraries: Bun itself, its compiler, and Node's interfaces that it copies, with their numbers.
   const others = ["bun", "zig", "node", "modules", "napi", "v8", "unicode", "openssl", "uv"];
-  const told = Object.entries(process.versions).flatMap(([name, version]) => (others.includes(name) ? [] : [version]));
+  const reported = Object.entries(process.versions).flatMap(([name, version]) => {
+    return others.includes(name) ? [] : [version];
+  });
   const versions = partsOf("bun").flatMap(({ version }) => version ?? []);
-  expect([...new Set(versions)].sort()).toEqual([...new Set(told.flatMap((version) => version ?? []))].sort());
+  expect([...new Set(versions)].sort()).toEqual([...new Set(reported.flatMap((version) => version ?? []))].sort());
 });
 
 test("every identifier is SPDX's, and its text is whole and in the image", () => {
@@ -44,14 +46,14 @@ test("every identifier is SPDX's, and its text is whole and in the image", () =>
   expect(texts.get(textsOf("LGPL-2.1-or-later")[0] ?? "")).toStartWith("GNU LESSER GENERAL PUBLIC LICENSE");
 });
 
-test("of alternatives the first one's text is taken, and nothing lies there for nobody", () => {
+test("of alternatives the first one's text is taken, and no text is in the image without a component", () => {
   expect(textsOf("BSD-3-Clause OR GPL-2.0-only")).toEqual(textsOf("BSD-3-Clause"));
   const named = new Set([...parts.flatMap((part) => part.texts), ...textsOf(pkg.license)]);
   const own = [...texts.keys()].filter((path) => path.includes(`/${pkg.name}/`));
   expect(own.filter((path) => !named.has(path))).toEqual([]);
 });
 
-test("the image's licence is every one whose text is in it for a component, once", () => {
+test("the image's licence expression names each licence whose text is in the image, once", () => {
   const identifiers = imageLicence().split(" AND ");
   expect(new Set(identifiers).size).toBe(identifiers.length);
   for (const id of identifiers) expect([id, SPDX.isSupportedSpdxId(id)]).toEqual([id, true]);

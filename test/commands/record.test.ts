@@ -1,4 +1,4 @@
-/** `npm run record` writes a whole record or leaves the old one as it is. */
+/** `npm run record` writes a whole record or leaves the old one unchanged. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmod, cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -37,7 +37,7 @@ const NO_USER =
     ? "no other user may look into the project or the folder for temporary files"
     : undefined;
 
-/** Expects one line that says what is missing, and the record to be what it was. */
+/** Expects one line that says what is missing, and an unchanged record. */
 async function expectRefusal({ status, stdout, stderr }: Outcome, what: string): Promise<void> {
   expect({ status, stdout, stderr }).toEqual({
     status: 1,
@@ -47,7 +47,7 @@ async function expectRefusal({ status, stdout, stderr }: Outcome, what: string):
   expect(await recorded()).toBe(await readFile(join(ROOT, "test", "contract", "reference.json"), "utf8"));
 }
 
-test("without a compiler it refuses, and the record stays", async () => {
+test("without a compiler it refuses, and the record is unchanged", async () => {
   await expectRefusal(await record({ PATH: "/nonexistent" }), NO_REFERENCE);
 });
 
@@ -55,7 +55,7 @@ testIf(NO_USER ?? NEEDS_CC, "as an ordinary user it refuses, and the record stay
   await expectRefusal(await record({}, AS_USER), "needs root");
 });
 
-testIf(NEEDS_CC ?? NEEDS_ROOT ?? NEEDS_PID_ONE, "it takes every answer or none", async () => {
+testIf(NEEDS_CC ?? NEEDS_ROOT ?? NEEDS_PID_ONE, "it records every answer or none", async () => {
   const folder = join(root, "test", "contract");
   const asking = (...names: readonly string[]) => `import { test } from "bun:test";
     import { referenceAnswer } from "../support/record.ts";

@@ -1,4 +1,4 @@
-/** The scripts a newcomer runs: what they show, and one clear line when something is wrong. */
+/** The scripts that a newcomer runs: their output, and one clear line when something is wrong. */
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { NO_SIGNALS, THREE_HANDLERS } from "../../scripts/linux/proc.ts";
 import { runScript } from "../support/project.ts";
 import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
 
-/** What start shows of the masks of signals. */
+/** The signal masks as start shows them. */
 const MASKS = `SigBlk ${NO_SIGNALS}, SigCgt ${THREE_HANDLERS}`;
 
 testIf(NEEDS_PID_ONE, "start shows every step", async () => {
@@ -28,7 +28,7 @@ testIf(NEEDS_PID_ONE, "start shows every step", async () => {
   }
 });
 
-test("start goes on with an ordinary process where no PID namespace can be made, and says what it takes", async () => {
+test("start shows an ordinary process where no PID namespace can be made, and says what a namespace needs", async () => {
   const { status, stdout, stderr } = await runScript("start.ts", [], { PATH: "/nonexistent" });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const fact of [
@@ -56,7 +56,7 @@ test.each([
   ["image.ts", ["--output="], /^error: --output takes a value\n$/],
   ["image.ts", ["--output", "--tag", "a:1"], /^error: --output takes a value\n$/],
   ["image.ts", ["--platform"], /^error: --platform takes a value\n$/],
-  ["image.ts", ["--platform", "linux/amd64", "--platform", "linux/arm64"], /^error: --platform is there twice\n$/],
+  ["image.ts", ["--platform", "linux/amd64", "--platform", "linux/arm64"], /^error: --platform is given twice\n$/],
   ["soak.ts", ["--no-minutes"], /^error: unknown option --no-minutes\n$/],
   ["soak.ts", ["--minutes", "many"], /^error: --minutes many: not a number\n$/],
   ["soak.ts", ["--seed", ""], /^error: --seed takes a value\n$/],
@@ -75,18 +75,18 @@ test.each([
   expect(stderr).toMatch(line);
 });
 
-test("a platform is called as container engines call it, and as it was called before", () => {
+test("a platform has the name that container engines use, and its former one", () => {
   for (const platform of PLATFORMS) {
     expect(platformNamed(platform.id)).toBe(platform);
     expect(platformNamed(platform.name)).toBe(platform);
   }
 });
 
-/** What ends a colour or begins one. */
+/** What starts and ends a colour. */
 const ESCAPE = "\x1b";
 
 describe.each(["build.ts", "start.ts", "image.ts", "bench.ts", "soak.ts"])("%s", (script) => {
-  // Whoever sets FORCE_COLOR or unsets CI: in a pipe there are no colours.
+  // Even with FORCE_COLOR and without CI there are no colours in a pipe.
   const env = { CI: "", TEST: "", NO_COLOR: "", TERM: "xterm", FORCE_COLOR: "1" };
 
   test.each(["--help", "-h"])("%s is plain in a pipe", async (option) => {
@@ -96,7 +96,7 @@ describe.each(["build.ts", "start.ts", "image.ts", "bench.ts", "soak.ts"])("%s",
     expect(stdout).not.toContain(ESCAPE);
   });
 
-  test.each(["--version", "-v"])("%s tells the project and its version", async (option) => {
+  test.each(["--version", "-v"])("%s prints the project's name and version", async (option) => {
     const outcome = await runScript(script, [option], env);
     expect(outcome).toEqual({ status: 0, stdout: `${pkg.name} ${pkg.version}\n`, stderr: "" });
   });
@@ -113,7 +113,7 @@ describe("every shell script", () => {
             .catch(() => "");
       const [, shell] = /^#!.*\b(sh|bash)\n/.exec(text) ?? [];
       if (shell === undefined) continue;
-      // One that does not know it would do what it is there for.
+      // A script that does not know it would start its work.
       expect(text).toContain("--help)");
       const { exitCode, stdout, stderr } = Bun.spawnSync([shell, path, "--help"], { cwd: "/" });
       expect([name, exitCode, stderr.toString()]).toEqual([name, 0, ""]);

@@ -1,24 +1,24 @@
-/** Fetches Debian's packages, of any suite and architecture, with an apt of its own that changes nothing on the machine. */
+/** Fetches Debian packages of any suite and architecture with a private apt that changes nothing on the machine. */
 import { mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { aptRepositories } from "../../scripts/linux/apt.ts";
 import { output } from "./command.ts";
 
-/** Keys that Debian signs its suites with; a file of the package debian-archive-keyring. */
+/** Keys that Debian signs its suites with, from the package debian-archive-keyring. */
 const KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/** Names by which a machine may call the suite that it was installed from, besides its code name. */
+/** Other names than the code name by which a machine may refer to its suite. */
 const ALIASES = ["stable", "oldstable", "oldoldstable", "testing", "unstable", "sid"];
 
 /** What is fetched. */
 export interface AptOptions {
   /** As Debian names it, like `arm64`; default: the machine's. */
   readonly architecture?: string;
-  /** Code name like `bookworm` or `sid`, of which main is asked for, sources too; default: what the machine is set up with. */
+  /** Code name like `bookworm` or `sid`: its main, with sources; default: the repositories that the machine uses. */
   readonly suite?: string;
 }
 
-/** The mirrors of Debian that apt on this machine is set up with, without a slash at the end. Throws if there is none. */
+/** The Debian mirrors that this machine's apt uses, without a trailing slash. Throws if there is none. */
 export async function debianMirrors(): Promise<[string, ...string[]]> {
   const release = await Bun.file("/etc/os-release").text();
   const suites = [release.match(/^VERSION_CODENAME=(.*)$/m)?.[1], ...ALIASES];
@@ -30,7 +30,7 @@ export async function debianMirrors(): Promise<[string, ...string[]]> {
 
 /** An apt with lists, cache and downloads in one folder. It knows the machine's proxies, certificates and transports. */
 export class Apt {
-  /** Where everything lies; to be removed by the caller. */
+  /** The folder that holds everything; the caller removes it. */
   readonly folder: string;
 
   private constructor(folder: string) {
@@ -68,7 +68,7 @@ export class Apt {
     return output(command, { cwd: this.folder, env: { APT_CONFIG: join(this.folder, "apt.conf") } });
   }
 
-  /** Downloads packages, without what they depend on, and unpacks their files below `root`, which is made if need be. */
+  /** Downloads packages without their dependencies, and unpacks their files below `root`, which is made if need be. */
   async unpack(names: readonly string[], root: string): Promise<void> {
     await this.run("apt-get", "download", "-q", ...names);
     const downloads = (await readdir(this.folder)).filter((name) => name.endsWith(".deb"));
@@ -77,8 +77,8 @@ export class Apt {
   }
 
   /**
-   * Downloads packages with all that they depend on, and unpacks their files below `root`, which is made if need be: a
-   * root file system that no package has been set up in. /bin, /lib, /lib64 and /sbin become links to those in /usr.
+   * Downloads packages with their dependencies, and unpacks their files below `root`, which is made if need be: a root
+   * file system in which no package has been configured. /bin, /lib, /lib64 and /sbin become links to those in /usr.
    */
   async root(names: readonly string[], root: string): Promise<void> {
     await this.run("apt-get", "install", "-q", "-y", "--download-only", "--no-install-recommends", ...names);
@@ -93,7 +93,7 @@ export class Apt {
 
   /**
    * Downloads and unpacks a source package of the suite, patched, and returns its version and the tree.
-   * Takes dpkg-source (package dpkg-dev).
+   * Needs dpkg-source (package dpkg-dev).
    */
   async source(name: string): Promise<{ readonly version: string; readonly tree: string }> {
     const versions = await this.run("apt-cache", "showsrc", "--only-source", name);

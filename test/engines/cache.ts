@@ -1,4 +1,4 @@
-/** Keeps what takes minutes to make outside the clone, for the runs to come. */
+/** Keeps what takes minutes to make for later runs, outside the clone. */
 import { exists, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -7,8 +7,8 @@ import { join } from "node:path";
 export const KEPT = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "pause-ts");
 
 /**
- * The path of what is kept under `name`, which says what was asked for, with its version: made by `make` at a path of
- * its own if it is not there, so that a half-made one is never found.
+ * The path of what is kept under `name`, which says what it is and in which version. If it is missing, `make` makes it
+ * at a temporary path, so that nobody ever finds it half made.
  */
 export async function kept(name: string, make: (path: string) => Promise<void>): Promise<string> {
   const path = join(KEPT, name);
@@ -17,7 +17,7 @@ export async function kept(name: string, make: (path: string) => Promise<void>):
   const work = await mkdtemp(join(KEPT, `${name}.part-`));
   try {
     await make(join(work, name));
-    // Another run may have been quicker: what it made is as good.
+    // Another run may have been quicker: its result is as good.
     await rename(join(work, name), path).catch(async (error: unknown) => {
       if (!(await exists(path))) throw error;
     });

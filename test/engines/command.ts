@@ -1,7 +1,7 @@
 /** Runs a command of this machine for the engine tests. */
 import { ROOT } from "../../scripts/command/project.ts";
 
-/** Where a command runs and with what besides this process's environment; in the project's folder if left out. */
+/** Where a command runs (default: the project's folder), and variables to add to this process's environment. */
 export interface Surroundings {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;

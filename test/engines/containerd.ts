@@ -8,10 +8,10 @@ import type { Host } from "./host.ts";
 import type { Image, Pulled } from "./images.ts";
 import type { RuntimeSpec } from "./oci.ts";
 
-/** A sandbox as PodSandboxStatus tells it. */
+/** A sandbox as PodSandboxStatus describes it. */
 export interface Sandbox {
   readonly state: string;
-  /** Empty with the node's network. */
+  /** Empty if the pod has the node's network. */
   readonly ip: string;
   /** PID of pause on the host. */
   readonly pid: number;
@@ -76,15 +76,15 @@ export function network(folder: string): unknown {
 /** The namespaces of an ordinary pod. */
 export const POD: NamespaceOptions = { network: "POD", pid: "POD", ipc: "POD" };
 
-/** What a container engine and all that it starts have taken since it started. */
+/** The resources used by a container engine and all that it has started. */
 export interface Taken {
-  /** Processor time of the engine, its helpers and the containers, in seconds. */
+  /** Processor time of the engine, its helpers and the containers since it started, in seconds. */
   readonly processorSeconds: number;
   /** Memory charged to the containers now, in MiB. */
   readonly memoryMiB: number;
 }
 
-/** Moves itself into the group `daemon` of the cgroup `$0` where processor time is counted, v1 or v2, and runs the rest. */
+/** Joins the group `daemon` in the cgroup `$0`, in the hierarchy that counts processor time (v1 or v2), and runs the rest. */
 const COUNTED = `for folder in /sys/fs/cgroup/cpuacct /sys/fs/cgroup; do
   [ -e "$folder/cgroup.procs" ] || continue
   mkdir -p "$folder$0/daemon"
@@ -93,7 +93,7 @@ const COUNTED = `for folder in /sys/fs/cgroup/cpuacct /sys/fs/cgroup; do
 done
 exec "$@"`;
 
-/** Prints the nanoseconds of processor time and the bytes of memory that are charged to the cgroup `$0`, v1 or v2. */
+/** Prints the nanoseconds of processor time and the bytes of memory charged to the cgroup `$0` (v1 or v2). */
 const CHARGED = `folder=/sys/fs/cgroup
 if [ -e $folder/cgroup.procs ]; then
   while read -r key value; do [ "$key" != usage_usec ] || echo "\${value}000"; done <"$folder$0/cpu.stat"
@@ -103,9 +103,9 @@ else
   cat "$folder/memory$0/memory.usage_in_bytes" 2>/dev/null || echo 0
 fi`;
 
-/** A running containerd. Its command is ctr, with the images that pods are of. */
+/** A running containerd. Its command is ctr, in the namespace of the images that pods use. */
 export class Containerd extends Engine {
-  /** Whether it tells a kubelet which images are not to be collected: from 1.7 on. */
+  /** Whether it tells a kubelet which images not to collect: from 1.7 on. */
   readonly pins: boolean;
   readonly cri: Cri;
   readonly #busybox: string;
@@ -119,7 +119,7 @@ export class Containerd extends Engine {
     this.#busybox = busybox;
   }
 
-  /** Starts containerd with `pause` as its sandbox image, which it pulls for the first pod or has at once. */
+  /** Starts containerd with `pause` as its sandbox image, which it loads now or pulls for the first pod. */
   static async start(this: void, host: Host, pause?: Image | Pulled, busybox?: Image): Promise<Containerd> {
     const { folder } = host;
     const version = / v?(\d+)\.(\d+)\./.exec(await host.output(["containerd", "--version"]));
@@ -146,14 +146,14 @@ export class Containerd extends Engine {
     return this.output("images", "import", archive);
   }
 
-  /** What it and all that it starts have taken. */
+  /** What it and all that it has started have used so far. */
   async taken(): Promise<Taken> {
     const { cgroup } = this.host;
     const [time, memory] = (await this.host.output(["sh", "-ec", CHARGED, cgroup])).split("\n").map(Number);
     return { processorSeconds: (time ?? Number.NaN) / 1e9, memoryMiB: (memory ?? Number.NaN) / 2 ** 20 };
   }
 
-  /** RunPodSandbox with namespaces as told; returns the sandbox's ID. */
+  /** RunPodSandbox with the given namespaces; returns the sandbox's ID. */
   async runSandbox(name: string, namespaceOptions: NamespaceOptions): Promise<string> {
     const config: PodSandboxConfig = {
       metadata: { name, uid: name, namespace: "default" },
@@ -168,7 +168,7 @@ export class Containerd extends Engine {
     return podSandboxId;
   }
 
-  /** What the runtime knows of a sandbox. */
+  /** What the runtime knows about a sandbox. */
   async sandbox(id: string): Promise<Sandbox> {
     const answer = await this.cri.call("PodSandboxStatus", { id, verbose: true });
     const { status } = answer;
@@ -234,7 +234,7 @@ export class Containerd extends Engine {
     };
   }
 
-  /** CRI does not tell how a sandbox ended; containerd's own events do. A status of 0 is left out of them. */
+  /** CRI does not say how a sandbox ended; containerd's own events do. They omit a status of 0. */
   async #exitStatus(id: string): Promise<number> {
     const log = Bun.file(join(this.host.folder, "events.log"));
     const event = await until("the exit is reported", async () =>

@@ -3,20 +3,20 @@ import { join } from "node:path";
 import { credentials, makeClientConstructor, type ServiceClientConstructor } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 
-/** Whose a namespace is. */
+/** Who owns a namespace. */
 export type NamespaceMode = "POD" | "CONTAINER" | "NODE";
 
-/** The namespaces that a pod's setting decides on. */
+/** The namespaces that a pod's settings choose. */
 export interface NamespaceOptions {
   readonly network: NamespaceMode;
   readonly pid: NamespaceMode;
   readonly ipc: NamespaceMode;
 }
 
-/** What RunPodSandbox is told, and CreateContainer again. */
+/** What RunPodSandbox takes, and CreateContainer again. */
 export interface PodSandboxConfig {
   readonly metadata: { readonly name: string; readonly uid: string; readonly namespace: string };
-  /** Must be empty together with the node's network. */
+  /** Must be empty with the node's network. */
   readonly hostname: string;
   readonly linux: {
     readonly cgroupParent: string;
@@ -85,7 +85,7 @@ export interface CriImage {
   readonly pinned: boolean;
 }
 
-/** How long one call may take: seconds enough for fifty pods on a slow machine. */
+/** How long one call may take, in seconds: enough for fifty pods on a slow machine. */
 const DEADLINE = 120;
 
 /** A connection to one runtime. Errors of the runtime are thrown as gRPC's, whose message names the cause. */

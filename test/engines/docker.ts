@@ -1,11 +1,11 @@
-/** Starts dockerd, with a containerd of its own. */
+/** Starts dockerd, with its own containerd. */
 import type { Subprocess } from "bun";
 import { until } from "../../scripts/linux/proc.ts";
 import { CommandLine, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";
 import type { Image, Pulled } from "./images.ts";
 
-/** Options under which a container has least: no network, no capability, no way to more. */
+/** Options that give a container the least: no network, no capabilities, no way to gain any. */
 export const STRICT = [
   ...["--network", "none", "--read-only", "--cap-drop", "ALL"],
   ...["--security-opt", "no-new-privileges"],
@@ -16,8 +16,8 @@ export class Docker extends CommandLine {
   #daemon: Subprocess | undefined;
 
   /**
-   * Starts dockerd, with `configuration` in its file of settings, and loads the images. `docker build` is that before
-   * BuildKit where both are there.
+   * Starts dockerd with `configuration` as its daemon.json, and loads the images. `docker build` is the classic builder,
+   * even where BuildKit is available.
    */
   static async start(
     this: void,
@@ -29,7 +29,7 @@ export class Docker extends CommandLine {
     const { folder } = host;
     const env = { DOCKER_HOST: `unix://${folder}/docker.sock`, DOCKER_CONFIG: folder, DOCKER_BUILDKIT: "0" };
     const docker = new Docker(host, ["docker"], env, pause, busybox);
-    // In place of the machine's own configuration.
+    // Replaces the machine's own configuration.
     await Bun.write(`${folder}/daemon.json`, JSON.stringify(configuration));
     await docker.#start();
     for (const image of [pause, busybox]) if (image?.archive) await docker.load(image.archive);
@@ -47,7 +47,7 @@ export class Docker extends CommandLine {
     this.#daemon = await this.host.daemon("dockerd", command, async () => (await this.run("version")).status === 0);
   }
 
-  /** Ends dockerd as a service manager does and starts it anew. */
+  /** Ends dockerd as a service manager does and starts it again. */
   async restart(): Promise<void> {
     const pid = await Bun.file(`${this.host.folder}/docker.pid`).text();
     await this.host.kill(Number(pid), "TERM");
@@ -70,7 +70,7 @@ export class Docker extends CommandLine {
         await until(`${id} runs`, async () => {
           const { status, stderr } = await this.run(...run);
           if (status === 0) return true;
-          // Docker 28 on a busy machine now and then takes a container that it has just made for one that has ended.
+          // On a busy machine Docker 28 sometimes takes a container that it has just made for one that has ended.
           if (!stderr.includes("cannot start a stopped process")) throw new Error(stderr);
           await this.output("rm", "--force", id);
           return false;

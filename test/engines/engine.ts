@@ -1,4 +1,4 @@
-/** What the tests of pods and of images need of a container engine, whichever it is. */
+/** What the tests of pods and images need from any container engine. */
 import type { Generation } from "./generations.ts";
 import { Host, type Result } from "./host.ts";
 import type { Image, Pulled } from "./images.ts";
@@ -19,7 +19,7 @@ export interface Pod {
   readonly pause: number;
   /** Starts a busybox container in the pod; its process is `sh -c script`. */
   join(name: string, script: string): Promise<Member>;
-  /** Whether the engine holds pause to be running. */
+  /** Whether the engine considers pause to be running. */
   running(): Promise<boolean>;
   /** Stops the pod as the engine does. */
   stop(): Promise<void>;
@@ -35,12 +35,12 @@ export interface PodOptions {
   readonly sharedPid: boolean;
 }
 
-/** A container engine on a host, which it owns: both end together. */
+/** A container engine and the host that it owns: both end together. */
 export abstract class Engine implements AsyncDisposable {
   readonly host: Host;
   /** The words that its command lines begin with. */
   readonly command: readonly string[];
-  /** Environment variables that make its command, and its relatives, use its own state. */
+  /** Environment variables that make its command, and related ones, use its own state. */
   readonly env: Readonly<Record<string, string>>;
 
   protected constructor(host: Host, command: readonly string[], env: Readonly<Record<string, string>> = {}) {
@@ -59,10 +59,10 @@ export abstract class Engine implements AsyncDisposable {
     return this.host.output([...this.command, ...args], this.env);
   }
 
-  /** Takes the image of an archive and returns what it said of it: docker and podman, the image's name. */
+  /** Loads the image in an archive and returns the engine's answer: with docker and podman, the image's name. */
   abstract load(archive: string): Promise<string>;
 
-  /** Starts a pod called `name` of the pause image that the engine was started with. */
+  /** Starts a pod called `name` with the pause image that the engine was started with. */
   abstract startPod(name: string, options: PodOptions): Promise<Pod>;
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -71,7 +71,7 @@ export abstract class Engine implements AsyncDisposable {
 }
 
 /**
- * Starts an engine on `host`, which it owns from then on, for pods of `pause` that are joined by containers of
+ * Starts an engine on `host`, which it owns from then on, for pods with the image `pause` and containers with the image
  * `busybox`; without them, for images alone.
  */
 export type StartEngine<E extends AsyncDisposable = Engine> = (
@@ -80,7 +80,7 @@ export type StartEngine<E extends AsyncDisposable = Engine> = (
   busybox?: Image,
 ) => Promise<E>;
 
-/** Starts an engine of a generation on a host of its own, which is gone again if the engine does not start. */
+/** Starts an engine of a generation on a new host, which is disposed of if the engine does not start. */
 export async function onNewHost<E extends AsyncDisposable>(
   generation: Generation,
   start: (host: Host) => Promise<E>,
@@ -98,7 +98,7 @@ export async function onNewHost<E extends AsyncDisposable>(
 export abstract class CommandLine extends Engine {
   /** The pause image's name. */
   readonly pause: string;
-  /** The name of the image of containers that join. */
+  /** The name of the image for containers that join. */
   readonly busybox: string;
 
   protected constructor(

@@ -1,4 +1,4 @@
-/** The generations of container engines that the tests run: this machine's packages, and those of Debian 13 and sid in roots of their own. */
+/** The generations of container engines that the tests run: this machine's packages, and those of Debian 13 and sid in separate roots. */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { debianMirrors } from "./apt.ts";
@@ -9,13 +9,13 @@ import { output } from "./command.ts";
 export interface Generation {
   /** As in "containerd of …". */
   readonly name: string;
-  /** What of `commands` must be installed on this machine. */
+  /** Which of `commands`, or what instead of them, must be installed on this machine. */
   takes(commands: readonly string[]): readonly string[];
   /** The root folder, for Host.start; undefined for this machine's own. */
   root(): Promise<string | undefined>;
 }
 
-/** What is installed in a root: the engines, and what the tests use beside them. */
+/** What is installed in a root: the engines, and what the tests use besides. */
 const ENGINES = [
   ...["containerd", "runc", "crun", "docker.io", "docker-cli", "podman", "conmon", "buildah", "skopeo"],
   ...["containernetworking-plugins", "catatonit", "e2fsprogs", "iproute2", "mount", "procps", "uidmap", "util-linux"],
@@ -26,8 +26,8 @@ const ENGINES = [
 const PUBLISHERS = ["cosign", "jq", "oras"] as const;
 
 /**
- * A suite of Debian as it is this week, with `packages`: sid's change daily, and one download a week is enough. Where
- * it cannot be installed the newest root from before does. Throws with debootstrap's messages if there is none.
+ * The root of a Debian suite as of this week, with `packages`: sid's change daily, and one download a week is enough. If
+ * it cannot be installed, the newest earlier root is used. Throws with debootstrap's messages if there is none.
  */
 async function debian(suite: string, packages: readonly string[]): Promise<string> {
   const week = Math.floor(Date.now() / (7 * 24 * 3600 * 1000));
@@ -38,12 +38,12 @@ async function debian(suite: string, packages: readonly string[]): Promise<strin
   };
   try {
     const root = await kept(`debian-${suite}-${week}-${list}`, async (path) => {
-      console.log(`Debian ${suite} is downloaded, once a week: this takes two minutes`);
+      console.log(`downloading Debian ${suite}, once a week: this takes two minutes`);
       const [mirror] = await debianMirrors();
       await output(["debootstrap", "--variant=minbase", `--include=${packages.join(",")}`, suite, path, mirror]);
       await rm(join(path, "var", "cache", "apt"), { recursive: true });
     });
-    // The week before's stays, for a run that began in it.
+    // Last week's stays, for a run that began then.
     for (const name of (await before()).slice(0, -2)) await rm(join(KEPT, name), { recursive: true, force: true });
     return root;
   } catch (error) {
@@ -68,7 +68,7 @@ export const TRIXIE: Generation = {
   root: () => debian("trixie", ENGINES),
 };
 
-/** Debian sid's engines, and the newest of what publishes an image. */
+/** Debian sid's engines, and the newest tools that publish an image. */
 const UNSTABLE: Generation = {
   name: "Debian sid",
   takes: () => ["debootstrap"],
@@ -76,8 +76,8 @@ const UNSTABLE: Generation = {
 };
 
 /**
- * The same, or undefined where sid cannot be installed and no root from before is there: its packages do not always
- * go together, which is no fault of what is tested.
+ * The same, or undefined if sid cannot be installed and no earlier root is kept: its packages are not always
+ * installable together, which is no fault of what is tested.
  */
 export const SID: Generation | undefined = await (async () => {
   if (process.getuid?.() !== 0 || !Bun.which("debootstrap")) return UNSTABLE;
@@ -91,8 +91,8 @@ export const SID: Generation | undefined = await (async () => {
 })();
 
 /**
- * Those of Debian's releases, for what would take minutes and does not differ in sid: pods of Docker and podman, and of
- * the runtimes alone, which sid's containerd and podman run as well.
+ * Those of Debian's releases, for tests that would take minutes and do not differ in sid: pods of Docker and podman, and
+ * of the runtimes alone, which sid's containerd and podman run anyway.
  */
 export const STABLE: readonly Generation[] = [MACHINE, TRIXIE];
 

@@ -1,4 +1,4 @@
-/** With a libc that is too old the loader says in one line what is missing: that of Debian 11, glibc 2.31. */
+/** With a libc that is too old, Debian 11's glibc 2.31, the loader says in one line what is missing. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

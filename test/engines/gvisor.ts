@@ -1,4 +1,4 @@
-/** Runs pods in gVisor, a kernel of its own in user space, on its default platform for x86-64: Debian's runsc, unpacked. */
+/** Runs pods in gVisor, a kernel in user space, on its default platform for x86-64: Debian's runsc, unpacked. */
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { kept } from "./cache.ts";
 import type { Host, Result } from "./host.ts";
 import { busyboxRoot, type Image, unpack } from "./images.ts";
 
-/** The release of Debian whose runsc it is. */
+/** The Debian release that runsc comes from. */
 const RELEASE = "trixie";
 
 /** The path of runsc: the package, downloaded once. */
@@ -27,11 +27,11 @@ async function runsc(): Promise<string> {
 /** A container of a sandbox. */
 interface Container {
   readonly name: string;
-  /** How its runsc ended: with the container's exit status, or its own where the container did not start. */
+  /** How its runsc ended: with the container's exit status, or its own if the container did not start. */
   readonly ended: Promise<Result>;
 }
 
-/** Keys by which containerd tells a runtime which containers share a sandbox. */
+/** Annotations by which containerd tells a runtime which containers share a sandbox. */
 const [TYPE, SANDBOX] = ["io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id"];
 
 /** gVisor on a host, which it owns, with a pause image and a busybox. */
@@ -52,12 +52,12 @@ export class Gvisor implements AsyncDisposable {
     return new Gvisor(host, await runsc());
   }
 
-  /** What runsc says of its version. */
+  /** What `runsc --version` prints. */
   version(): Promise<string> {
     return this.host.output([...this.#command, "--version"]);
   }
 
-  /** Starts a container of the files below `root` that runs `args`, in the sandbox of the process `sandbox` or as one. */
+  /** Starts a container with the files below `root` that runs `args`, in the given sandbox or as a sandbox itself. */
   async #start(
     root: string,
     args: readonly string[],
@@ -93,10 +93,10 @@ export class Gvisor implements AsyncDisposable {
     return { name, ended };
   }
 
-  /** Starts a pod of pause and waits until it waits for signals, or has ended. */
+  /** Starts pause as a pod and returns when it waits for signals or has ended. */
   async startPod(): Promise<Sandbox> {
     const log = await mkdtemp(join(this.host.folder, "log-"));
-    // All calls of the wait, as it may be written down. None comes before the signals are held or handled.
+    // The wait may be logged as any of these calls. None comes before the signals are held or handled.
     const calls = ["rt_sigsuspend", "pause", "ppoll"];
     const trace = ["--debug", `--debug-log=${log}/`, "--strace", `--strace-syscalls=${calls.join()}`];
     const pause = await this.#start(join(this.host.folder, "pause-root"), ["/pause"], trace);

@@ -1,4 +1,4 @@
-/** A machine of its own for one engine: namespaces, a folder and a cgroup that go away whole, whatever the engine left running. */
+/** A separate machine for one engine: namespaces, a folder and a cgroup that disappear whole, whatever the engine left running. */
 import { mkdtemp, readdir, readFile, readlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -6,7 +6,7 @@ import type { Subprocess } from "bun";
 import { ROOT } from "../../scripts/command/project.ts";
 import { until } from "../../scripts/linux/proc.ts";
 
-/** How a command ended and what it said. */
+/** How a command ended and what it printed. */
 export interface Result {
   /** Exit status, or 128 and the signal's number when a signal ended it. */
   readonly status: number;
@@ -14,16 +14,16 @@ export interface Result {
   readonly stderr: string;
 }
 
-/** A command started on a host: its output is the caller's to read. */
+/** A command started on a host: the caller reads its output. */
 export type HostProcess = Subprocess<"ignore", "pipe", "pipe">;
 
-/** The fields of /proc/PID/status that say how a process was set up and how it rests: proc_pid_status(5). */
+/** The fields of /proc/PID/status that show how a process was set up and how it waits: proc_pid_status(5). */
 const STATUS = [
   ...(["State", "NSpid", "Threads", "Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters"] as const),
   ...(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigBlk", "SigIgn", "SigCgt", "Name", "Umask"] as const),
 ] as const;
 
-/** The kinds of namespaces that a container can share or have of its own. */
+/** The kinds of namespaces that a container can share or have to itself. */
 const KINDS = ["ipc", "mnt", "net", "pid", "user", "uts"] as const;
 
 /** Those fields' values, as the kernel writes them. */
@@ -31,15 +31,15 @@ export type Status = Readonly<Record<(typeof STATUS)[number], string>>;
 
 /**
  * Makes namespaces with a process 1 that reaps and an empty /run, prints the PID of their holder and `ready`, waits
- * until they are gone and removes the folder `$1` and the cgroup of the same name, in every hierarchy. The unified
- * hierarchy of a machine whose controllers are those of cgroup v1 is hidden, for crun refuses the mixture.
+ * until they are gone, and removes the folder `$1` and the cgroup of the same name, in every hierarchy. Where the
+ * controllers are in cgroup v1, the unified hierarchy is hidden, because crun refuses the mixture.
  *
- * With more arguments the root is a copy of the folder `$2`, which keeps changes in memory, and the folders from `$3`
- * on are where they are. Engines look up their folders in mountinfo: changing the root alone, as chroot(1) does, is
+ * With more arguments the root is a copy of the folder `$2` that keeps changes in memory, and the folders from `$3` on
+ * are at their usual paths. Engines look up their folders in mountinfo: changing the root alone, as chroot(1) does, is
  * not enough for them.
  *
- * It outlives the test that was interrupted or killed: all ends when standard input closes. A shell that waits for
- * a command reaps every other child too, which orphans of the engine need.
+ * It outlives a test that is interrupted or killed: everything ends when standard input closes. A shell that waits for a
+ * command reaps every other child too, as the engine's orphans need.
  */
 const KEEPER = `trap '' INT TERM HUP
 exec 3<&0
@@ -73,16 +73,16 @@ done
 rm -rf "$1"`;
 
 /**
- * New PID, mount, network, IPC and UTS namespaces, an empty /run, a temporary folder and a cgroup. The engine runs
- * in them as root of this machine; its sockets lie in the folder, so that they are reachable from outside.
+ * New PID, mount, network, IPC and UTS namespaces, an empty /run, a temporary folder and a cgroup. The engine runs in
+ * them as this machine's root; its sockets are in the folder, so that they are reachable from outside.
  *
- * At the end the kernel kills every process of the PID namespace and drops the mounts and the network devices:
- * nothing stays, not even after the test itself was killed.
+ * At the end the kernel kills every process of the PID namespace and drops the mounts and the network devices: nothing
+ * stays, even if the test itself was killed.
  */
 export class Host implements AsyncDisposable {
   /** Folder for state, sockets and images. */
   readonly folder: string;
-  /** Path of the cgroup, below which engines are told to put theirs: `/pause-engines-XXXXXX`. */
+  /** Path of the cgroup below which engines are told to put theirs: `/pause-engines-XXXXXX`. */
   readonly cgroup: string;
   readonly #keeper: Subprocess<"pipe", "pipe", "inherit">;
   /** PID of the process that holds the namespaces. */
@@ -99,8 +99,8 @@ export class Host implements AsyncDisposable {
   }
 
   /**
-   * Starts one with this machine's root, or with a copy of the folder `root` in which the project and the folder for
-   * temporary files are where they are. Throws if this machine forbids the namespaces (they take root).
+   * Starts one with this machine's root, or with a copy of the folder `root` in which the project and the temporary
+   * folder are at their usual paths. Throws if this machine forbids the namespaces (they need root).
    */
   static async start(this: void, root?: string): Promise<Host> {
     const folder = await mkdtemp(join(tmpdir(), "pause-engines-"));
@@ -147,7 +147,7 @@ export class Host implements AsyncDisposable {
   }
 
   /**
-   * Starts a daemon, whose messages go to `NAME.log` in the folder, and waits until `ready` says so.
+   * Starts a daemon, whose messages go to `NAME.log` in the folder, and waits until `ready` returns true.
    * Throws with the last messages if the daemon ends or is not ready in time.
    */
   async daemon(name: string, command: readonly string[], ready: () => Promise<boolean>): Promise<Subprocess> {
@@ -164,12 +164,12 @@ export class Host implements AsyncDisposable {
     return daemon;
   }
 
-  /** Path of a file in /proc as processes of the host see it: PIDs there are the host's. */
+  /** Path of a file in /proc as the host's processes see it: PIDs there are the host's. */
   proc(...path: readonly (string | number)[]): string {
     return join(`/proc/${this.#holder}/root/proc`, ...path.map(String));
   }
 
-  /** Sends `signal` to a process of the host, from outside its container: an ancestor's PID namespace. */
+  /** Sends `signal` to a process of the host from outside its container: from an ancestor PID namespace. */
   async kill(pid: number, signal: string): Promise<void> {
     await this.output(["kill", "-s", signal, String(pid)]);
   }
@@ -181,19 +181,19 @@ export class Host implements AsyncDisposable {
     return Object.fromEntries(STATUS.map((field) => [field, lines.get(field)?.trim()])) as Status;
   }
 
-  /** Which namespace of each kind a process is in, like `ipc:[4026531839]`. Throws if the process is gone. */
+  /** The namespace of each kind that a process is in, like `ipc:[4026531839]`. Throws if the process is gone. */
   async namespaces(pid: number): Promise<Record<(typeof KINDS)[number], string>> {
     const found = KINDS.map(async (kind) => [kind, await readlink(this.proc(pid, "ns", kind))] as const);
     return Object.fromEntries(await Promise.all(found)) as Record<(typeof KINDS)[number], string>;
   }
 
-  /** Every process of the host: PID, its parent's, and the state's letter (proc_pid_stat(5)). */
+  /** Every process of the host: its PID, its parent's, and its state's letter (proc_pid_stat(5)). */
   async processes(): Promise<{ readonly pid: number; readonly parent: number; readonly state: string }[]> {
     const pids = (await readdir(this.proc())).map(Number).filter(Number.isInteger);
     const found = await Promise.all(
       pids.map(async (pid) => {
         const stat = await readFile(this.proc(pid, "stat"), "utf8").catch(() => "");
-        // The name is in parentheses and may hold anything, spaces and parentheses too.
+        // The name is in parentheses and may contain anything, even spaces and parentheses.
         const [state = "", parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
         return { pid, parent: Number(parent), state };
       }),
@@ -201,7 +201,7 @@ export class Host implements AsyncDisposable {
     return found.filter(({ state }) => state !== "");
   }
 
-  /** Whether the process is there, dead but not reaped included. */
+  /** Whether the process exists, if only as a zombie. */
   async exists(pid: number): Promise<boolean> {
     return Bun.file(this.proc(pid, "stat")).exists();
   }

@@ -1,4 +1,4 @@
-/** The images that the tests give to engines: pause as shipped, the C reference, and a busybox for all else. */
+/** The images that the tests give to engines: pause as shipped, the C reference, and a busybox for everything else. */
 import { chmod, cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
@@ -22,7 +22,7 @@ export interface Pulled {
   readonly reference: string;
 }
 
-/** Makes the folder `root` the only layer of an image, which lies beside it with its parts. */
+/** Makes an image with the folder `root` as its only layer; its archive and its parts are written beside `root`. */
 export async function imageOf(root: string, reference: string, config: object): Promise<Image> {
   const work = dirname(root);
   const [layer, archive] = [join(work, "layer.tar"), join(work, "image.tar")];
@@ -37,13 +37,13 @@ export async function imageOf(root: string, reference: string, config: object): 
   return { archive, reference };
 }
 
-/** The search path that builders give an image which sets none. */
+/** The search path that builders give an image that sets none. */
 const SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** What a pause image says of itself. */
+/** The configuration of a pause image. */
 const PAUSE = { Entrypoint: ["/pause"], User: "65535:65535", Env: [`PATH=${SEARCH}`] };
 
-/** The archive of the image as shipped, for this machine; built once a run. */
+/** The archive of the image as shipped, for this machine; built once per run. */
 let shipped: Promise<Image> | undefined;
 
 /** The image of pause as shipped: what `npm run image` builds. */
@@ -70,7 +70,7 @@ export async function referenceImage(folder: string): Promise<Image> {
   return imageOf(root, "localhost/pause-reference:test", PAUSE);
 }
 
-/** A new folder below `folder` with /bin full of busybox. */
+/** A new folder below `folder` with busybox and its links in /bin. */
 export async function busyboxRoot(folder: string): Promise<string> {
   const root = join(await mkdtemp(join(folder, "busybox-")), "root");
   await mkdir(join(root, "bin"), { recursive: true });

@@ -1,4 +1,4 @@
-/** Runs pods on an OCI runtime alone, runc or crun: pause in the strictest bundle, members by the paths of its namespaces. */
+/** Runs pods on an OCI runtime alone, runc or crun: pause in the strictest bundle, members in its namespaces by their paths. */
 import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../../scripts/linux/proc.ts";
@@ -6,14 +6,14 @@ import { Engine, type Member, type Pod, type PodOptions, type StartEngine } from
 import type { Host, HostProcess, Result } from "./host.ts";
 import { unpack } from "./images.ts";
 
-/** Which IDs of the host those of a user namespace are. */
+/** Which IDs of the host the IDs of a user namespace map to. */
 interface IdMapping {
   readonly containerID: number;
   readonly hostID: number;
   readonly size: number;
 }
 
-/** How a kubelet maps the IDs of a pod with `hostUsers: false`: the first 65536 to as many that nobody has. */
+/** How a kubelet maps the IDs of a pod with `hostUsers: false`: the first 65536, to unused ones. */
 export const MAPPING: IdMapping = { containerID: 0, hostID: 1_000_000, size: 65_536 };
 
 /** The part of the OCI runtime configuration (`config.json`) that the tests read and write. */
@@ -41,7 +41,7 @@ export interface RuntimeSpec {
   };
 }
 
-/** What a bundle's cgroup and system call filter allow. */
+/** The limits of a bundle's cgroup and its system call filter. */
 export interface Limits {
   /** Bytes of memory, swap included. */
   readonly memory?: number;
@@ -49,21 +49,21 @@ export interface Limits {
   readonly seccomp?: unknown;
 }
 
-/** One container that runs in the foreground of its runtime. */
+/** A container whose runtime runs in the foreground. */
 export interface Container {
   readonly name: string;
   /** The name of its bundle and of its cgroup. */
   readonly bundle: string;
   /** PID of the container's process on the host; -1 if the container ended at once or did not start. */
   readonly pid: number;
-  /** How the runtime ended: with the container's exit status, or its own when the container did not start. */
+  /** How the runtime ended: with the container's exit status, or its own if the container did not start. */
   readonly ended: Promise<Result>;
 }
 
 /**
- * Puts pause's files on a disk with the kernel's default read-ahead of 128 KiB (256 sectors), from which a memory
- * limit can be measured: what the machine's own disk reads ahead is charged to the container too. The disk goes with
- * the host's mounts.
+ * Puts pause's files on a disk with the kernel's default read-ahead of 128 KiB (256 sectors), so that memory limits can
+ * be measured: what the machine's own disk reads ahead would be charged to the container too. The disk goes with the
+ * host's mounts.
  */
 const DISK = `cd "$1"
 truncate --size 512M disk
@@ -77,7 +77,7 @@ rm -rf pause`;
 
 /** runc or crun on one host. */
 export class OciRuntime extends Engine {
-  /** Whether every pod has a user namespace of its own, with mapped IDs. */
+  /** Whether every pod has its own user namespace, with mapped IDs. */
   readonly #userNamespaces: boolean;
   #containers = 0;
 
@@ -86,13 +86,13 @@ export class OciRuntime extends Engine {
     this.#userNamespaces = userNamespaces;
   }
 
-  /** Returns what starts the given runtime: unpacks the images once, for all containers. */
+  /** Returns a function that starts the given runtime and unpacks the images once for all containers. */
   static with(runtime: "runc" | "crun", { userNamespaces = false } = {}): StartEngine<OciRuntime> {
     return async (host, pause, busybox) => {
       const engine = new OciRuntime(host, runtime, userNamespaces);
       if (busybox) await unpack(busybox.archive, join(host.folder, "busybox-root"));
       if (pause) await engine.load(pause.archive);
-      // Files are mapped as an engine does it, and a mapped root is nobody on the way to them.
+      // Files are mapped as an engine does it; on the way to them a mapped root is just another user.
       const map = `chmod 711 "$1"; chown -R ${MAPPING.hostID}:${MAPPING.hostID} "$1/pause-root" "$1/busybox-root"`;
       if (userNamespaces) await host.output(["sh", "-ec", map, "map", host.folder]);
       return engine;
@@ -106,14 +106,14 @@ export class OciRuntime extends Engine {
     return this.host.output(["sh", "-ec", DISK, "disk", folder]);
   }
 
-  /** Makes the kernel forget what it holds of pause's files, as if this machine never ran it. */
+  /** Makes the kernel drop pause's files from its page cache, as if this machine had never run it. */
   async chill(): Promise<void> {
     const files = '$(find "$1/pause-root" -type f) "$1/disk"';
     const forget = `sync; for file in ${files}; do dd if="$file" iflag=nocache count=0 status=none; done`;
     await this.host.output(["sh", "-ec", forget, "chill", this.host.folder]);
   }
 
-  /** The memory limit in bytes that the kernel holds a container to: of cgroup v1, else of v2. */
+  /** The memory limit in bytes that the kernel enforces on a container, from cgroup v1 or v2. */
   async memoryLimit({ bundle }: Container): Promise<number> {
     const path = `${this.host.cgroup}/${bundle}`;
     const files = `/sys/fs/cgroup/memory${path}/memory.limit_in_bytes /sys/fs/cgroup${path}/memory.max`;
@@ -159,8 +159,8 @@ export class OciRuntime extends Engine {
   }
 
   /**
-   * Starts pause with everything taken away at once: read-only root, no capability, no way to new privileges, masked
-   * paths, 65535:65535, one process, the least CPU share, and `limits`.
+   * Starts pause with every restriction at once: read-only root, no capabilities, no new privileges, masked paths,
+   * 65535:65535, one process, the smallest CPU share, and `limits`.
    */
   async startPause(name: string, limits: Limits): Promise<Container> {
     const bundle = await this.#bundle((spec) => {
@@ -238,7 +238,7 @@ export class OciRuntime extends Engine {
         return stdout;
       },
       exited: async () => (await ended).status,
-      // A runtime in the foreground removes the container that ended.
+      // A runtime in the foreground removes its container when that has ended.
       remove: async () => void (await ended),
     };
   }

@@ -1,4 +1,4 @@
-/** Runs podman with storage, state and configuration of its own; buildah and skopeo, with its environment, share them. */
+/** Runs podman with private storage, state and configuration, which buildah and skopeo share if given its environment. */
 import { CommandLine, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";
 import type { Image, Pulled } from "./images.ts";
@@ -6,7 +6,7 @@ import type { Image, Pulled } from "./images.ts";
 /** The names of namespaces that a pod's containers share with pause, as podman calls them. */
 const SHARED = "net,ipc,uts";
 
-/** podman's configuration: `limits` that this machine can give, cgroups without systemd. */
+/** podman's configuration: `limits` that this machine can grant, cgroups without systemd. */
 function configuration(folder: string, limits: readonly string[], pause: string): string {
   return `[containers]
 default_ulimits = [${limits.join(", ")}]
@@ -20,7 +20,7 @@ network_config_dir = "${folder}/networks"
 `;
 }
 
-/** The ordinary user, whose name and ID nothing else has. */
+/** The ordinary user, whose name and ID nothing else uses. */
 export const USER = { name: "pause-user", id: 65533 } as const;
 
 /** Adds the user to an /etc whose changes stay in the host's memory, with the folder `$1` as home. */
@@ -37,7 +37,7 @@ chown -R ${USER.id}:${USER.id} "$1"`;
 /** The words that run a command as that user. */
 const BECOME_USER = ["setpriv", `--reuid=${USER.id}`, `--regid=${USER.id}`, "--clear-groups"] as const;
 
-/** Where images and containers lie. */
+/** The storage configuration, with images and containers in `folder`. */
 function storage(folder: string): string {
   return `[storage]\ndriver = "overlay"\ngraphroot = "${folder}/store"\nrunroot = "${folder}/run"\n`;
 }
@@ -74,7 +74,7 @@ export class Podman extends CommandLine {
       CONTAINERS_CONF: `${folder}/containers.conf`,
       CONTAINERS_STORAGE_CONF: `${folder}/storage.conf`,
       TMPDIR: folder,
-      // Podman 5 says with every command that cgroup v1 is on its way out.
+      // Podman 5 warns with every command that cgroup v1 is deprecated.
       PODMAN_IGNORE_CGROUPSV1_WARNING: "1",
       ...(rootless ? { HOME: folder, USER: USER.name, XDG_RUNTIME_DIR: `${folder}/user` } : {}),
     };
@@ -94,13 +94,13 @@ export class Podman extends CommandLine {
 
   override async load(archive: string): Promise<string> {
     if (!this.#rootless) return super.load(archive);
-    // The user need not be able to reach where the archive lies.
+    // The user may not be able to reach the archive's folder.
     const copy = `${this.host.folder}/archive.tar`;
     await this.host.output(["install", "-m", "644", archive, copy]);
     return super.load(copy);
   }
 
-  /** `options` are further ones of `podman pod create`. */
+  /** `options` are further options of `podman pod create`. */
   async startPod(name: string, { sharedPid }: PodOptions, ...options: readonly string[]): Promise<Pod> {
     const infra = `${name}-infra`;
     await this.output(
@@ -127,7 +127,7 @@ export class Podman extends CommandLine {
 
   override async [Symbol.asyncDispose](): Promise<void> {
     await super[Symbol.asyncDispose]();
-    // Not everything of podman's takes --cgroup-parent. The kernel refuses to remove what another podman uses.
+    // Not everything in podman honours --cgroup-parent. The kernel refuses to remove a cgroup that another podman uses.
     const left = ["/sys/fs/cgroup", "-depth", "-type", "d", "-path", "*/libpod_parent*"];
     await Bun.spawn(["find", ...left, "-exec", "rmdir", "{}", ";"], { stderr: "ignore" }).exited;
   }

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Host } from "./host.ts";
 
-/** Where it listens. The port is free: the host's network is its own, with nothing else in it. */
+/** Where it listens. The port is free: the host has its own network, with nothing else in it. */
 export const REGISTRY = "127.0.0.1:5000";
 
 /** Who may use a registry. */
@@ -12,7 +12,7 @@ export interface Account {
 }
 
 /**
- * Starts one that keeps what it gets in `folder`: another with the same folder has the same. It is open to
+ * Starts one that stores its content in `folder`: another with the same folder has the same content. It is open to
  * `account` alone, or to everybody.
  */
 export async function startRegistry(host: Host, folder: string, account?: Account): Promise<void> {
@@ -20,7 +20,7 @@ export async function startRegistry(host: Host, folder: string, account?: Accoun
   const file = join(host.folder, "registry.yml");
   const accounts = join(host.folder, "accounts");
   if (account) await Bun.write(accounts, `${account.name}:${await Bun.password.hash(account.password, "bcrypt")}\n`);
-  // YAML, which JSON is too.
+  // The file is YAML, and JSON is YAML too.
   const configuration = {
     version: "0.1",
     log: { level: "warn", accesslog: { disabled: true } },

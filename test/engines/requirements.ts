@@ -1,4 +1,4 @@
-/** Decides whether an engine's tests run here: skipped with a reason where the engine is not installed, failed in CI. */
+/** Decides whether an engine's tests run here: if the engine is not installed, they are skipped with a reason, and fail in CI. */
 import { afterAll, beforeAll, describe, test } from "bun:test";
 import { GENERATIONS, type Generation } from "./generations.ts";
 import { Host } from "./host.ts";
@@ -9,11 +9,11 @@ export const PATIENCE = 180_000;
 
 const { CI } = process.env;
 
-/** Describes tests that need root, a C compiler for the reference, a static busybox and `commands`; how long they took is recorded. */
+/** Describes tests that need root, a C compiler for the reference, a static busybox and `commands`, and records how long they take. */
 export function describeEngine(name: string, commands: readonly string[], body: () => void): void {
   const lacking = ["cc", "busybox", "unshare", "nsenter", ...commands].filter((command) => !Bun.which(command));
   const reasons = [
-    ...(process.getuid?.() === 0 ? [] : ["it takes root"]),
+    ...(process.getuid?.() === 0 ? [] : ["needs root"]),
     ...(lacking.length === 0 ? [] : [`not installed: ${lacking.join(", ")}`]),
   ];
   if (reasons.length === 0) {
@@ -34,17 +34,17 @@ export function describeEngine(name: string, commands: readonly string[], body: 
   }
 }
 
-/** What tests of generations take besides. */
+/** What tests of generations need besides. */
 export interface Terms {
-  /** Commands that must be there. */
+  /** Further commands that must be installed. */
   readonly tools?: readonly string[];
-  /** The generations; all that there are if left out. */
+  /** The generations; default: all. */
   readonly of?: readonly Generation[];
 }
 
 /**
- * Describes tests for every generation of container engines. Which version of each of `programs` it has, and of which
- * system, is shown and recorded.
+ * Describes tests for every generation of container engines. Its system and its versions of `programs` are printed and
+ * recorded.
  */
 export function describeGenerations(
   name: string,

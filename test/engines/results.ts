@@ -1,10 +1,10 @@
-/** Keeps what the engine tests measured, for the README: shown, and collected in dist/engines.json. */
+/** Keeps what the engine tests measured, for the README: printed, and collected in dist/engines.json. */
 import { mkdir, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 const PATH = join(import.meta.dir, "..", "..", "dist", "engines.json");
 
-/** Prints `values` and puts them under `name` in dist/engines.json, in place of an earlier run's. */
+/** Prints `values` and puts them under `name` in dist/engines.json, replacing an earlier run's. */
 export async function record(name: string, values: Readonly<Record<string, unknown>>): Promise<void> {
   console.log(`${name}: ${JSON.stringify(values)}`);
   const file = Bun.file(PATH);

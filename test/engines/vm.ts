@@ -1,4 +1,4 @@
-/** Virtual machines with a Debian kernel of their own, for what the machine's own kernel does not offer. Emulated: no KVM. */
+/** Virtual machines with a Debian kernel, for what this machine's kernel does not offer. Emulated: no KVM. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Apt } from "./apt.ts";
@@ -12,10 +12,10 @@ const EMULATORS: Readonly<Record<Architecture, readonly string[]>> = {
   arm64: ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72"],
 };
 
-/** The kernel's name of the serial line that qemu writes to its standard output. */
+/** The kernel's name for the serial line that qemu writes to its standard output. */
 const CONSOLES: Readonly<Record<Architecture, string>> = { amd64: "ttyS0", arm64: "ttyAMA0" };
 
-/** The commands of this machine that a virtual machine of `architecture` takes, besides those that make its files. */
+/** The command that runs a virtual machine of `architecture`, besides those that make its files. */
 export function emulator(architecture: Architecture): string {
   return EMULATORS[architecture][0] ?? "";
 }
@@ -23,13 +23,13 @@ export function emulator(architecture: Architecture): string {
 /** A machine to start. One of `initrd` and `disk` is its root; `/init` there is what the kernel runs. */
 export interface Machine {
   readonly architecture: Architecture;
-  /** The processor's model, as qemu names it; the one of EMULATORS if left out. */
+  /** The processor's model, as qemu names it; default: the one in EMULATORS. */
   readonly processor?: string;
   /** Path of the kernel. */
   readonly kernel: string;
-  /** Path of a file that `initrd` made. */
+  /** Path of a file made by `initrd`. */
   readonly initrd?: string;
-  /** Path of a file that `disk` made: an NVMe disk, for which Debian's kernels need no module. */
+  /** Path of a file made by `disk`: an NVMe disk, for which Debian's kernels need no module. */
   readonly disk?: string;
   /** In MiB. */
   readonly memory: number;
@@ -38,7 +38,7 @@ export interface Machine {
   readonly seconds: number;
 }
 
-/** The line that `/init` must print at last, right before it switches the machine off. */
+/** The last line that `/init` must print, right before it switches the machine off. */
 export const END = "end 0";
 
 /** How much of the console an error message shows, in characters. */
@@ -55,17 +55,17 @@ async function run(folder: string, command: readonly string[]): Promise<string> 
   return stdout;
 }
 
-/** Where a kernel lies. */
+/** The paths of a kernel. */
 export interface Kernel {
   /** Path of the kernel. */
   readonly image: string;
-  /** Path of the folder with its modules, those of file systems in `kernel/fs`. */
+  /** Path of the folder with its modules; those of file systems are in `kernel/fs`. */
   readonly modules: string;
 }
 
 /**
- * Unpacks the kernel that Debian's package `newest` depends on below `root`: `linux-image-cloud-arm64` is made for
- * virtual machines, `linux-image-arm64-16k` has pages of 16 KiB. `apt` is one of the kernel's architecture.
+ * Unpacks below `root` the kernel that Debian's package `newest` depends on: `linux-image-cloud-arm64` is made for
+ * virtual machines, `linux-image-arm64-16k` has pages of 16 KiB. `apt` must be of the kernel's architecture.
  */
 export async function kernel(apt: Apt, newest: string, root: string): Promise<Kernel> {
   const depends = await apt.run("apt-cache", "depends", newest);
@@ -75,7 +75,7 @@ export async function kernel(apt: Apt, newest: string, root: string): Promise<Ke
   const image = (await readdir(join(root, "boot"))).find((file) => file.startsWith("vmlinuz-"));
   if (image === undefined) throw new Error(`there is no kernel in ${name}`);
   const version = image.slice("vmlinuz-".length);
-  // Since Debian 13 modules lie in /usr/lib.
+  // Since Debian 13 modules are in /usr/lib.
   const libraries = [join(root, "lib", "modules"), join(root, "usr", "lib", "modules")];
   for (const folder of libraries) {
     const modules = join(folder, version);
@@ -84,19 +84,19 @@ export async function kernel(apt: Apt, newest: string, root: string): Promise<Ke
   throw new Error(`there are no modules in ${name}`);
 }
 
-/** Packs the folder `root` into `file` for the kernel to unpack into memory. */
+/** Packs the folder `root` into `file`, which the kernel unpacks into memory. */
 export async function initrd(root: string, file: string): Promise<void> {
   await run(root, ["sh", "-c", 'find . | cpio -o -H newc --quiet | gzip -1 >"$1"', "initrd", file]);
 }
 
-/** Writes an ext4 of `mebibytes` MiB with the files of the folder `root`, all of them root's, to `file`. */
+/** Writes an ext4 file system of `mebibytes` MiB to `file`, with the files of the folder `root`, all owned by root. */
 export async function disk(root: string, file: string, mebibytes: number): Promise<void> {
   await run(root, ["mkfs.ext4", "-q", "-E", "root_owner=0:0", "-d", root, file, `${mebibytes}M`]);
 }
 
 /**
- * Runs a machine until it switches itself off, and returns what it printed as lines `key value`; of a key that comes
- * again, the last. Throws with the console's last lines if it does not come to END in time.
+ * Runs a machine until it switches itself off, and returns what it printed as lines `key value`: for a repeated key the
+ * last one. Throws with the console's last lines if it does not reach END in time.
  */
 export async function boot(machine: Machine): Promise<Readonly<Record<string, string>>> {
   const { architecture, memory, cpus, seconds } = machine;
@@ -107,7 +107,7 @@ export async function boot(machine: Machine): Promise<Readonly<Record<string, st
   const console = await run("/", [
     ...["timeout", "--kill-after=5", `${seconds}`],
     ...EMULATORS[architecture],
-    // Of two processors qemu takes the last.
+    // If two processors are given, qemu takes the last.
     ...(machine.processor ? ["-cpu", machine.processor] : []),
     ...["-accel", "tcg,thread=multi", "-smp", `${cpus}`, "-m", `${memory}`],
     ...["-nographic", "-nic", "none", "-no-reboot", "-kernel", machine.kernel],

@@ -10,7 +10,7 @@ import { emulator } from "../vm.ts";
 import { type Case, ENGINES, type EngineName, keyOf, LIMIT, type Observation, SIDES, STORM, takes } from "./cases.ts";
 import { runMachine } from "./machine.ts";
 
-/** The longest that the machine may run, in seconds: emulated, and beside other work, it has taken sixteen minutes. */
+/** The longest that the machine may run, in seconds: emulated, and on a busy machine, it has taken sixteen minutes. */
 const LONGEST = 2400;
 
 const NOBODY = "65535\t65535\t65535\t65535";
@@ -27,17 +27,17 @@ const MUST: Readonly<Record<Case, Observation>> = {
   kill: { status: 128 + 9, gone: true },
   storm: { left: [], Threads: "1" },
   stop: { gone: true, cgroup: false },
-  limit: { lives: true, limit: LIMIT, status: 0 },
+  limit: { runs: true, limit: LIMIT, status: 0 },
 };
 
-/** The cases as the tests are called. */
+/** The cases' test titles. */
 const NAMES: Readonly<Record<Case, string>> = {
   rest: "it sleeps as PID 1, alone in its cgroup",
-  freeze: "frozen it does nothing; thawed it reaps what died meanwhile, and ends with 0 if it was told to",
+  freeze: "frozen, it does nothing; thawed, it reaps what died meanwhile, and exits with 0 if it was told to end",
   kill: "cgroup.kill ends it with 137",
   storm: `a storm of ${STORM.orphans} orphans leaves none`,
   stop: "the engine stops it, and the cgroup is gone",
-  limit: `it lives under a memory.max of ${LIMIT / 1024 / 1024} MiB`,
+  limit: `it runs under a memory.max of ${LIMIT / 1024 / 1024} MiB`,
 };
 
 describeEngine("cgroup v2", [emulator("amd64"), "xz", "mkfs.ext4", "apt-get", "dpkg-deb", "tar"], () => {
@@ -71,7 +71,7 @@ describeEngine("cgroup v2", [emulator("amd64"), "xz", "mkfs.ext4", "apt-get", "d
         const figures = both.map(([side, observation]) => [side, observation["figures"]]);
         await record(`cgroup v2, ${engine}, ${name}`, Object.fromEntries(figures));
         for (const [side, observation] of both) expect({ side, ...observation }).toMatchObject({ side, ...must });
-        // containerd 1.6 stops a sandbox with SIGKILL; that SIGTERM ends it with 0 the case of freezing shows everywhere.
+        // containerd 1.6 stops a sandbox with SIGKILL; the case `freeze` shows for every engine that SIGTERM ends it with 0.
         const stopped = engine.startsWith("containerd") ? both.at(-1)?.[1]["status"] : 0;
         if (name === "stop") for (const [, { status }] of both) expect(status).toBe(stopped);
       });

@@ -1,4 +1,4 @@
-/** The program of the virtual machine with cgroup v2: starts pause on each engine and prints what it was seen to do, one line a case. */
+/** The program of the virtual machine with cgroup v2: starts pause on each engine and prints what it observes, one line per case. */
 import { exists, readFile, writeFile } from "node:fs/promises";
 import { showsReady, until } from "../../../scripts/linux/proc.ts";
 import { Containerd } from "../containerd.ts";
@@ -21,10 +21,10 @@ import {
   takes,
 } from "./cases.ts";
 
-/** Where the machine's root has the images, by their names in `Images`. */
+/** Path of the list of images in the machine's root: an `Images`. */
 const IMAGES = "/test/images.json";
 
-/** The images by what they are. */
+/** The images by role. */
 interface Images {
   readonly ours: Image;
   readonly reference: Image;
@@ -33,13 +33,13 @@ interface Images {
 
 const KIBIBYTE = 1024;
 
-/** How long pause may take to start where it reads its own pages again and again, in seconds: the machine is emulated. */
+/** How long pause may take to start if it has to read its own pages again and again, in seconds: the machine is emulated. */
 const LONGEST_START = 60;
 
-/** The same where the limit is so small that it may never come to rest. */
+/** The same under a limit so small that it may never become ready. */
 const LONGEST_SMALL_START = 40;
 
-/** How long a frozen process is given to do what it must not do, in milliseconds. */
+/** How long a frozen process has to misbehave, in milliseconds. */
 const A_WHILE = 500;
 
 /** One cgroup of the only hierarchy. */
@@ -89,12 +89,12 @@ async function children(host: Host, pid: number): Promise<string[]> {
   return (await host.processes()).filter(({ parent }) => parent === pid).map(({ state }) => state);
 }
 
-/** Runs a command as another container of the pod would: in the PID namespace of pause, and in a cgroup of its own. */
+/** Runs a command as another container of the pod would: in the PID namespace of pause, but not in its cgroup. */
 function inside(host: Host, pid: number, command: readonly string[]): Promise<string> {
   return host.output(["nsenter", `--target=${pid}`, "--pid", "--", ...command]);
 }
 
-/** What /proc and the cgroup tell of pause at rest; memory in KiB. */
+/** What /proc and the cgroup say about pause at rest; memory in KiB. */
 async function rest({ host }: Engine, { pause }: Pod): Promise<Observation> {
   const cgroup = await Cgroup.of(host, pause);
   const { NSpid, ...status } = await host.status(pause);
@@ -133,7 +133,7 @@ async function freeze({ host }: Engine, { pause, exitStatus }: Pod): Promise<Obs
   return { left, heeded, status: await exitStatus(), figures: { unreaped } };
 }
 
-/** Ends the cgroup whole. */
+/** Kills the whole cgroup. */
 async function kill({ host }: Engine, { pause, exitStatus }: Pod): Promise<Observation> {
   const cgroup = await Cgroup.of(host, pause);
   await cgroup.write("cgroup.kill", "1");
@@ -141,7 +141,7 @@ async function kill({ host }: Engine, { pause, exitStatus }: Pod): Promise<Obser
   return { status, gone: !(await host.exists(pause)) };
 }
 
-/** Makes orphans that die in bursts, and looks at what is left. Times in milliseconds. */
+/** Makes orphans that die in bursts, and checks what is left. Times in milliseconds. */
 async function storm({ host }: Engine, { pause }: Pod): Promise<Observation> {
   const cgroup = await Cgroup.of(host, pause);
   const before = Number(await cgroup.read("memory.current")) / KIBIBYTE;
@@ -164,12 +164,12 @@ async function stop({ host }: Engine, pod: Pod): Promise<Observation> {
   return { status, gone, cgroup: await exists(folder) };
 }
 
-/** Starts pause under a small `memory.max`, with nothing of it in memory, waits `seconds` at most for it to rest, and stops it. */
-async function liveUnder(runtime: OciRuntime, memory: number, seconds: number): Promise<Observation> {
+/** Starts pause under a small `memory.max`, with none of its files cached, waits up to `seconds` for it to be ready, and stops it. */
+async function runUnder(runtime: OciRuntime, memory: number, seconds: number): Promise<Observation> {
   await forget();
   const begin = performance.now();
   const container = await runtime.startPause("limited", { memory });
-  const lives =
+  const runs =
     container.pid > 0 &&
     (await rested(runtime.host, container.pid, seconds).then(
       () => true,
@@ -177,25 +177,25 @@ async function liveUnder(runtime: OciRuntime, memory: number, seconds: number): 
     ));
   const milliseconds = Math.round(performance.now() - begin);
   const held = container.pid > 0 && (await runtime.memoryLimit(container));
-  const { status, stderr } = await runtime.stop(container, lives ? "TERM" : "KILL");
-  return { lives, limit: held, status, figures: { milliseconds, stderr } };
+  const { status, stderr } = await runtime.stop(container, runs ? "TERM" : "KILL");
+  return { runs, limit: held, status, figures: { milliseconds, stderr } };
 }
 
-/** Looks at pause under LIMIT, and finds the smallest of the limits in SMALLER that it lives under. */
+/** Runs pause under LIMIT, and finds the smallest of the limits in SMALLER that it runs under. */
 async function limit(runtime: OciRuntime): Promise<Observation> {
-  const first = await liveUnder(runtime, LIMIT, LONGEST_START);
+  const first = await runUnder(runtime, LIMIT, LONGEST_START);
   let smallestMiB = LIMIT / KIBIBYTE / KIBIBYTE;
   for (const mebibytes of SMALLER) {
-    const { lives, status } = await liveUnder(runtime, mebibytes * KIBIBYTE * KIBIBYTE, LONGEST_SMALL_START).catch(
+    const { runs, status } = await runUnder(runtime, mebibytes * KIBIBYTE * KIBIBYTE, LONGEST_SMALL_START).catch(
       failed,
     );
-    if (lives !== true || status !== 0) break;
+    if (runs !== true || status !== 0) break;
     smallestMiB = mebibytes;
   }
   return { ...first, figures: { ...(first["figures"] as Observation), smallestMiB } };
 }
 
-/** Makes this machine's kernel, which nobody else uses, forget every file: what is read next is charged to who reads it. */
+/** Makes the kernel, which nobody else uses, drop its page cache: what is read next is charged to its reader. */
 async function forget(): Promise<void> {
   await Bun.spawn(["sync"]).exited;
   await writeFile("/proc/sys/vm/drop_caches", "3");
@@ -220,7 +220,7 @@ async function removed(pod: Pod): Promise<void> {
   await until("the pod is removed", remove);
 }
 
-/** Looks at one case with a pod of its own, if it takes one. */
+/** Runs one case, with a new pod if it needs one. */
 async function observe(engine: Engine, name: Case): Promise<Observation> {
   if (name === "limit") return limit(engine as OciRuntime);
   await forget();
@@ -229,7 +229,7 @@ async function observe(engine: Engine, name: Case): Promise<Observation> {
     await rested(engine.host, pod.pause);
     return await OBSERVE[name](engine, pod);
   } finally {
-    // An engine does not know a pod any more that it has removed.
+    // The case `stop` has removed its pod itself.
     if (name !== "stop") await removed(pod);
   }
 }
@@ -247,7 +247,7 @@ const START: Readonly<Record<EngineName, StartEngine>> = {
   "containerd with crun": withCrun,
 };
 
-/** A line of the console. A value must be of one line. */
+/** Prints a line to the console, with the value as JSON. */
 function say(key: string, value: unknown): void {
   console.log(`${key} ${JSON.stringify(value)}`);
 }

@@ -1,4 +1,4 @@
-/** Makes the virtual machine in which cgroup v2 is the only hierarchy, with Debian's container engines and both images, and runs it. */
+/** Makes and runs the virtual machine in which cgroup v2 is the only hierarchy, with Debian's container engines and both images. */
 import { chmod, copyFile, mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { ROOT } from "../../../scripts/command/project.ts";
@@ -6,25 +6,25 @@ import { Apt } from "../apt.ts";
 import { busyboxImage, type Image, pauseImage, referenceImage } from "../images.ts";
 import { boot, disk, END, type Kernel, kernel } from "../vm.ts";
 
-/** The engines, and what their tests and the program of the machine use. */
+/** The engines, and what their tests and the machine's program use. */
 const PACKAGES = [
   ...["containerd", "containernetworking-plugins", "crun", "runc"],
   ...["busybox-static", "coreutils", "dash", "e2fsprogs", "findutils", "mount", "tar", "util-linux"],
 ];
 
-/** The release of Debian whose kernel and engines run: the one that nodes of today have. */
+/** The Debian release whose kernel and engines run: one that current nodes have. */
 const SUITE = "trixie";
 
-/** Modules of the kernel for overlays, loop devices and a pod's network, in an order in which they load. */
+/** Kernel modules for overlays, loop devices and a pod's network, in loading order. */
 const MODULES = [
   ...["net/llc/llc", "net/802/stp", "net/bridge/bridge", "drivers/net/veth"],
   ...["fs/overlayfs/overlay", "drivers/block/loop"],
 ];
 
-/** Size of the disk in MiB; what is not written takes no room. */
+/** Size of the disk in MiB; what is not written takes no space. */
 const DISK = 4096;
 
-/** Files of /etc that engines read and no package brings. */
+/** Files in /etc that engines read and no package contains. */
 const SETTINGS: Readonly<Record<string, string>> = {
   group: "root:x:0:\n",
   hosts: "127.0.0.1 localhost\n",
@@ -32,7 +32,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   "resolv.conf": "",
 };
 
-/** What the kernel runs first. The empty line ends what the firmware wrote. */
+/** What the kernel runs first. The empty line terminates the firmware's output. */
 const INIT = `#!/usr/bin/busybox sh
 busybox=/usr/bin/busybox; [ -e $busybox ] || busybox=/bin/busybox
 $busybox mount -t proc proc /proc
@@ -69,7 +69,7 @@ async function run(...command: string[]): Promise<void> {
   if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}`);
 }
 
-/** Puts the program of the machine, its images and the kernel's modules to /test in `root`. */
+/** Puts the machine's program, its images and the kernel's modules into /test in `root`. */
 async function furnish(root: string, folder: string, { modules }: Kernel): Promise<void> {
   const test = join(root, "test");
   await mkdir(join(test, "modules"), { recursive: true });
@@ -101,7 +101,7 @@ async function furnish(root: string, folder: string, { modules }: Kernel): Promi
 
 /**
  * Runs the machine in `folder`, which must be empty and is the caller's to remove, for at most `seconds`. Returns what
- * it printed: values as of INIT, and observations by their keys.
+ * it printed: INIT's values, and observations by their keys.
  */
 export async function runMachine(folder: string, seconds: number): Promise<Readonly<Record<string, string>>> {
   const apt = await Apt.open(join(folder, "apt"), { suite: SUITE });

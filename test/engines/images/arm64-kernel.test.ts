@@ -16,13 +16,13 @@ import { boot, END, emulator, initrd, kernel } from "../vm.ts";
 /** Compiles C for arm64. */
 const CROSS = "aarch64-linux-gnu-gcc";
 
-/** The kernels by the size of their pages in KiB, with a processor that has such: Armv8.0 has none of 16 KiB. */
+/** The kernels by page size in KiB, each with a processor that supports it: Armv8.0 has no pages of 16 KiB. */
 const KERNELS = [
   { pages: 4, suite: "bookworm", newest: "linux-image-cloud-arm64", processor: "cortex-a72" },
   { pages: 16, suite: "trixie", newest: "linux-image-arm64-16k", processor: "neoverse-n1" },
 ] as const;
 
-/** The longest that a machine may run, in seconds: it takes forty on an idle one. */
+/** The longest that a machine may run, in seconds: it takes forty on an idle host. */
 const LONGEST = 900;
 
 /** Orphans to reap. */
@@ -31,10 +31,10 @@ const ORPHANS = 20;
 /** The fields of /proc/PID/status that are printed, the last in KiB. */
 const FIELDS = ["NSpid", "Threads", "SigBlk", "SigCgt", "Seccomp", "VmPTE"];
 
-/** Those of smaps_rollup, in KiB: the counters in `status` of Linux before 6.2 are out of date by up to 64 pages. */
+/** Those of smaps_rollup, in KiB: before Linux 6.2 the counters in `status` are out of date by up to 64 pages. */
 const MEMORY = ["Rss", "Anonymous"];
 
-/** What the kernel runs first. It prints one `key value` a line, keys of the two sides apart, and switches the machine off. */
+/** What the kernel runs first. It prints one `key value` per line, with each side's keys prefixed, and switches the machine off. */
 const INIT = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -44,7 +44,7 @@ echo "kernel $(uname -r)"
 echo "pages $(awk '/^KernelPageSize/ { print $2; exit }' /proc/self/smaps)"
 echo "version $(/pause -v)"
 children() { awk -v parent=$pause '$4 == parent' /proc/[0-9]*/stat | wc -l; }
-live() {
+check() {
   unshare -p -f $2 2>/said &
   shell=$!
   until pause=$(grep -l '^Name:.pause$' /proc/[0-9]*/status) && grep -q 'SigCgt:.*${THREE_HANDLERS}' $pause; do sleep 1; done
@@ -66,8 +66,8 @@ live() {
   echo "$1_exit $?"
   echo "$1_said $(cat /said)"
 }
-live ours /pause
-live reference /reference/pause
+check ours /pause
+check reference /reference/pause
 echo "${END}"
 poweroff -f
 `;
@@ -88,7 +88,7 @@ for (const { pages, suite, newest, processor } of KERNELS) {
   describeEngine(`arm64 kernel with pages of ${pages} KiB`, needed, () => {
     let folder = "";
     let seen: Readonly<Record<string, string>> = {};
-    /** What was printed of one side. */
+    /** What was printed about one side. */
     const of = (side: "ours" | "reference") =>
       Object.fromEntries(
         Object.entries(seen).flatMap(([key, value]) =>
@@ -105,7 +105,7 @@ for (const { pages, suite, newest, processor } of KERNELS) {
         const packages = join(folder, "packages");
         const { image: system } = await kernel(apt, newest, packages);
         await apt.unpack(["busybox-static"], packages);
-        // Since Debian 13 it lies in /usr/bin.
+        // Since Debian 13 it is in /usr/bin.
         const places = [join(packages, "bin", "busybox"), join(packages, "usr", "bin", "busybox")];
         for (const place of places) if (await exists(place)) await copyFile(place, join(root, "bin", "busybox"));
         const packed = join(folder, "initrd.gz");
@@ -136,14 +136,14 @@ for (const { pages, suite, newest, processor } of KERNELS) {
       expect(seen).toMatchObject({ pages: `${pages}`, version: `pause.ts ${pkg.version}` });
     });
 
-    test("PID 1 sleeps with one thread, three handlers and the lock, and JavaScript's memory is given back", () => {
+    test("PID 1 sleeps with one thread, three handlers and the lock, and has given JavaScript's memory back", () => {
       const both = { NSpid: "1", Threads: "1", SigBlk: NO_SIGNALS, SigCgt: THREE_HANDLERS };
       expect(of("ours")).toMatchObject({ ...both, Seccomp: "2", executable: "0" });
       expect(of("reference")).toMatchObject(both);
       expect(Number(of("ours")["Anonymous"])).toBeLessThan(300);
     });
 
-    test("it reaps, and ends with 0 on SIGTERM, as C does", () => {
+    test("it reaps, and exits with 0 on SIGTERM, as C does", () => {
       const both = { adopted: `${ORPHANS}`, left: "0", exit: "0", said: "Shutting down, got signal: Terminated" };
       expect(of("ours")).toMatchObject(both);
       expect(of("reference")).toMatchObject(both);

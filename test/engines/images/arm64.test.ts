@@ -1,7 +1,6 @@
 /**
- * The arm64 image, run by qemu's user-mode emulator. What that cannot show is shown on a real kernel by
- * arm64-kernel.test.ts: it does not pass SA_NOCLDWAIT on, so nothing is reaped, and it has threads of its own, so
- * nothing is unmapped.
+ * The arm64 image, run by qemu's user-mode emulator. That does not pass SA_NOCLDWAIT on, so nothing is reaped, and has
+ * its own threads, so nothing is unmapped: arm64-kernel.test.ts shows both on a real kernel.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -14,9 +13,9 @@ import { Host, type HostProcess } from "../host.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
 
 const QEMU = "qemu-aarch64-static";
-/** SIGCHLD in a mask of /proc/PID/status. Its handler is the last that pause installs, and the emulator has none of its own. */
+/** SIGCHLD in a mask of /proc/PID/status. Its handler is the last that pause installs, and the emulator itself has none. */
 const SIGCHLD = 1n << 16n;
-/** The emulator has no seccomp filters of its own to offer its guest, and says so. */
+/** The emulator offers its guest no seccomp filters, so pause says so. */
 const UNLOCKED = "Warning: running unlocked: the kernel refused seccomp\n";
 
 describeEngine("arm64", [QEMU], () => {
@@ -29,7 +28,7 @@ describeEngine("arm64", [QEMU], () => {
     const args = ["--rootfs", rootfs, "--platform", "linux/arm64"];
     const { status, stderr } = await image(args, { SOURCE_DATE_EPOCH: "1" });
     if (status !== 0) throw new Error(stderr);
-    // Libraries from the image and from nowhere else.
+    // Libraries only from the image.
     command = [QEMU, "-L", rootfs, join(rootfs, "pause")];
   }, PATIENCE);
 
@@ -46,7 +45,7 @@ describeEngine("arm64", [QEMU], () => {
     });
   }
 
-  /** Ends pause and returns what it said and its status. */
+  /** Ends pause and returns what it printed and its status. */
   async function terminate(host: Host, child: HostProcess, pid: number): Promise<readonly [string, number]> {
     await host.kill(pid, "TERM");
     return [await child.stderr.text(), await child.exited];
@@ -66,7 +65,7 @@ describeEngine("arm64", [QEMU], () => {
   );
 
   test(
-    "--help prints the help, which lies apart",
+    "--help prints the help, which is a separate module",
     async () => {
       await using host = await Host.start();
       const { status, stdout, stderr } = await host.run([...command, "--help"]);
@@ -77,7 +76,7 @@ describeEngine("arm64", [QEMU], () => {
   );
 
   test(
-    "warns when it is not PID 1, and ends with 0 on SIGTERM",
+    "warns when it is not PID 1, and exits with 0 on SIGTERM",
     async () => {
       await using host = await Host.start();
       const child = host.spawn(command);

@@ -1,4 +1,4 @@
-/** Building the image where things differ or go wrong: another folder and day, a full disk, a read-only folder. */
+/** Building the image under other conditions: another folder and day, a full disk, a read-only folder. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -52,7 +52,7 @@ describeEngine("npm run image", ["faketime", "mount"], () => {
     2 * PATIENCE,
   );
 
-  /** Builds into a folder that is mounted with `options`, and returns what it said and what is in the folder then. */
+  /** Builds into a folder that is a file system of `size`, and returns what was printed and what is in the folder afterwards. */
   async function mounted(size: string, readOnly: boolean): Promise<{ said: string; status: number; left: string }> {
     await using host = await Host.start();
     const dist = join(host.folder, "dist");
@@ -70,7 +70,7 @@ describeEngine("npm run image", ["faketime", "mount"], () => {
     return { said: stderr, status, left: await host.output(["ls", "-A", dist]) };
   }
 
-  // Room for nothing, for half of the executable, and for the executable but not for the archive as well.
+  // Room for nothing, for half the executable, and for the executable without the archive.
   for (const size of ["1m", "40m", "85m"]) {
     test(
       `a disk that is full after ${size}`,

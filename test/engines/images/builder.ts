@@ -1,4 +1,4 @@
-/** The image that the Containerfile's first stage starts from, made from what this machine has. */
+/** The image for the Containerfile's first stage, made from what is on this machine. */
 import { chmod, cp, mkdir, mkdtemp, readdir, realpath, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ROOT } from "../../../scripts/command/project.ts";
@@ -7,7 +7,7 @@ import type { Platform } from "../../../scripts/executable/platforms.ts";
 import { output } from "../command.ts";
 import { busyboxRoot, type Image, imageOf } from "../images.ts";
 
-/** Puts every Debian package that `npm run image` has fetched where a mirror below `root` has it. */
+/** Puts every Debian package that `npm run image` has fetched into a mirror at `root`. */
 async function fillMirror(root: string): Promise<void> {
   for (const name of (await readdir(CACHE)).filter((file) => file.endsWith(".deb"))) {
     const fields = await output(["dpkg-deb", "--field", join(CACHE, name), "Source", "Package"]);
@@ -18,8 +18,8 @@ async function fillMirror(root: string): Promise<void> {
 }
 
 /**
- * A builder for the Containerfile that needs no network: Node and npm of this machine, npm's cache with the
- * packages of package-lock.json and the runtimes of `platforms`, and a Debian mirror with the pinned libc6.
+ * A builder for the Containerfile that needs no network: this machine's Node and npm, npm's cache with the packages of
+ * package-lock.json and the runtimes for `platforms`, and a Debian mirror with the pinned libc6.
  */
 export async function builderImage(folder: string, platforms: readonly Platform[]): Promise<Image> {
   const root = await busyboxRoot(folder);

@@ -1,4 +1,4 @@
-/** The Containerfile: with every builder the same files and configuration as `npm run image`. */
+/** The Containerfile gives the same files and configuration as `npm run image`, with every builder. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -16,15 +16,15 @@ import { Podman } from "../podman.ts";
 import { describeEngine } from "../requirements.ts";
 import { builderImage } from "./builder.ts";
 
-/** A build, with the copying of a large builder image. */
+/** For a build, including the copying of a large builder image, in milliseconds. */
 const PATIENCE = 600_000;
 const TIME = 1_700_000_000;
 /** Any address. */
 const SOURCE = "https://git.example/pause-ts";
 
 /**
- * A docker client that can ask dockerd for a build by BuildKit: any before 23 can, later ones by the plugin buildx.
- * There may be several clients on PATH; undefined if none can.
+ * A docker client that can build with BuildKit: any before 23 can, later ones with the plugin buildx. There may be
+ * several clients on PATH; undefined if none can.
  */
 function buildKitClient(): string | undefined {
   const { PATH = "" } = process.env;
@@ -40,7 +40,7 @@ function hasBuildKit(client: string): boolean {
 
 const BUILDKIT = buildKitClient();
 
-/** What builds from a Containerfile. */
+/** A program that builds from a Containerfile. */
 interface Builder {
   readonly name: string;
   /** Starts the engine whose state it uses. */
@@ -48,13 +48,13 @@ interface Builder {
   readonly command: string;
   /** Environment variables besides the engine's. */
   readonly env?: Readonly<Record<string, string>>;
-  /** How its command line for a build begins. */
+  /** The first words of its command line for a build. */
   readonly build: readonly string[];
-  /** Docker's builder before BuildKit takes the machine's platform for both stages. */
+  /** Whether it builds for other platforms: Docker's classic builder uses the machine's for both stages. */
   readonly otherPlatforms: boolean;
 }
 
-/** Also for podman. Without the second option it adds a label with its own version. */
+/** For podman too. Without the second option it adds a label with its own version. */
 const BUILDAH = ["--isolation", "chroot", "--identity-label=false"];
 const DOCKER = { start: Docker.start, build: ["build", "--network", "none"] };
 

@@ -1,4 +1,4 @@
-/** A node without a registry: what `npm run image` prints is typed there, and the engine starts the image by its digest. */
+/** A node without a registry: the commands that `npm run image` prints are run there, and the engine starts the image by its digest. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -16,13 +16,13 @@ import { describeGenerations, PATIENCE } from "../requirements.ts";
 const REFERENCE = "registry.example/myorg/pause-ts:test";
 const OPTIONS = { "its tag": [], "its digest": ["--by-digest"] } as const;
 
-/** By what an archive names the image. */
+/** How an archive names the image. */
 type Naming = keyof typeof OPTIONS;
 
 /** The indented lines that `npm run image` printed, by the line above them. */
 type Lines = ReadonlyMap<string, readonly string[]>;
 
-/** Reads them. */
+/** Finds them in `stdout`. */
 function linesIn(stdout: string): Lines {
   const found = new Map<string, string[]>();
   let above = "";
@@ -33,14 +33,14 @@ function linesIn(stdout: string): Lines {
   return found;
 }
 
-/** The lines below the one that has `word` in it. */
+/** The lines below the one that contains `word`. */
 function below(lines: Lines, word: string): readonly string[] {
   const found = lines.entries().find(([above]) => above.includes(word));
   if (!found) throw new Error(`npm run image said nothing of ${word}`);
   return found[1];
 }
 
-/** Builds an archive of either naming in `folder` and returns what was printed. */
+/** Builds an archive with each naming in `folder` and returns what was printed. */
 async function build(folder: string): Promise<Readonly<Record<Naming, Lines>>> {
   const platform = `linux/${hostPlatform().architecture}`;
   const printed = async (naming: Naming): Promise<Lines> => {
@@ -61,7 +61,7 @@ afterAll(async () => {
   if (folder) await rm(folder, { recursive: true });
 });
 
-/** Types commands on the engine's host, in the folder where they were printed. */
+/** Runs commands on the engine's host, in the folder in which they were printed. */
 async function type({ host, env }: Engine, commands: readonly string[]): Promise<void> {
   await host.output(["sh", "-ec", `cd '${ROOT}'\n${commands.join("\n")}`], env);
 }

@@ -1,4 +1,4 @@
-/** The archive in every engine: loaded under its name, of the right size, and smoke-tested. */
+/** The archive in every engine: it has its name and the right size, and passes the smoke test. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -19,13 +19,13 @@ const REFERENCE = "localhost/myorg/pause-ts:test";
 const SIZE_LIMIT = 73_000_000;
 const ZSTD_LIMIT = 24_000_000;
 
-/** The archives with either compression, and what the tests compare engines' answers with. */
+/** The archives with each compression, and what the tests compare the engines' answers with. */
 interface Built {
   readonly folder: string;
   readonly archives: Readonly<Record<"gzip" | "zstd", string>>;
   /** An image with a shell, for the orphan of the smoke test. */
   readonly shell: Image;
-  /** The index of the archive with gzip, and of it this machine's manifest. */
+  /** The index of the archive with gzip, and the manifest in it for this machine. */
   readonly index: Descriptor;
   readonly manifest: Manifest;
 }
@@ -47,7 +47,7 @@ async function build(): Promise<Built> {
   return { folder, archives, shell: await busyboxImage(folder), index, manifest };
 }
 
-/** Built once, for both generations. */
+/** Built once for all generations. */
 let built: Promise<Built> | undefined;
 
 afterAll(async () => {
@@ -140,7 +140,7 @@ describeGenerations(
       );
 
       test(
-        `podman and buildah take it with ${compression}`,
+        `podman and buildah load it with ${compression}`,
         async () => {
           await using podman = await onNewHost(generation, Podman.start);
           expect(await podman.load(archives[compression])).toBe(REFERENCE);
@@ -164,7 +164,7 @@ describeGenerations(
             await skopeo("--override-arch", platform.architecture, "copy", from, copy);
           }
           await skopeo("copy", "--all", from, `oci:${join(podman.host.folder, "all")}:all`);
-          // The index is written anew by skopeo, what it lists is not.
+          // skopeo rewrites the index, but not what it lists.
           const copied = await readdir(join(podman.host.folder, "all", "blobs", "sha256"));
           const [, { manifests }] = (await ArchiveReader.open(archives[compression])).index();
           const names = manifests.map(({ digest }) => digest.replace("sha256:", ""));
@@ -192,7 +192,7 @@ describeGenerations(
       async () => {
         await using docker = await onNewHost(generation, Docker.start);
         const { status, stderr, stdout } = await docker.run("load", "--input", archives.zstd);
-        // 20.10 knows no zstd; 23 does.
+        // 20.10 cannot read zstd; 23 can.
         expect(status === 0 ? stdout : stderr).toMatch(/Loaded image|invalid tar header|archive\/tar/);
       },
       PATIENCE,

@@ -1,4 +1,4 @@
-/** Through a registry: published by the steps of the release workflow, verified, and pulled and run by every engine. */
+/** The image through a registry: published by the release workflow's steps, verified, and pulled and run by every engine. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -51,19 +51,19 @@ async function step(name: string): Promise<string> {
   return run;
 }
 
-/** The words that make a shell run a step's text in the project's folder, as GitHub does. */
+/** The command that runs a step's text in the project's folder, as GitHub does. */
 function shell(text: string): string[] {
   return ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", `cd '${ROOT}'\n${text}`];
 }
 
-/** Puts `there` in the place of `here`, which must be in the text. */
+/** Replaces `here`, which must be in the text, by `there`. */
 function instead(text: string, here: string | RegExp, there: string): string {
   const changed = text.replace(here, there);
   if (changed === text) throw new Error(`nothing is like ${here} in: ${text}`);
   return changed;
 }
 
-/** Publishes with what `sid` has, and pulls with every generation. */
+/** Tests publishing with the tools of `sid`, and pulling with every generation. */
 function publishAndPull(sid: Generation): void {
   let folder = "";
   let archive = "";
@@ -73,13 +73,13 @@ function publishAndPull(sid: Generation): void {
   /** Where oras and cosign are. */
   let publisher: Host;
 
-  /** A key of the test's. */
+  /** The path of one of the test's keys. */
   const key = (name: string, kind: "key" | "pub") => join(folder, `${name}.${kind}`);
 
-  /** What the registry keeps. */
+  /** The registry's folder. */
   const store = () => join(folder, "registry");
 
-  /** Runs a step's text where it is published from. */
+  /** Runs a step's text on the publishing host. */
   const publish = (text: string) =>
     publisher.run(shell(text), { ...GITHUB, IMAGE, REGISTRY, TOKEN, COSIGN_PASSWORD: PASSWORD });
 
@@ -131,7 +131,7 @@ function publishAndPull(sid: Generation): void {
   const oras = (command: string, ...args: readonly string[]) =>
     publisher.output(["oras", ...command.split(" "), "--plain-http", ...args]);
 
-  test("the workflow names the image after repository and tag, and refuses a tag that is not this version's", async () => {
+  test("the workflow names the image after repository and tag, and refuses another version's tag", async () => {
     const naming = async (name: string) => {
       const env = { ...process.env, ...GITHUB, REGISTRY, GITHUB_REF_NAME: name, GITHUB_ENV: join(folder, "env") };
       const child = Bun.spawn(shell(await step("Name the image")), { env, stdout: "pipe", stderr: "pipe" });
@@ -156,7 +156,7 @@ function publishAndPull(sid: Generation): void {
   });
 
   test.each(PLATFORMS.map(({ name, architecture }) => [name, architecture] as const))(
-    "the bill of materials of %s is found from the image's digest, beside the signature",
+    "the bill of materials of %s is found by the image's digest, beside the signature",
     async (name, architecture) => {
       const found = await oras(
         ...(["discover", "--platform", `linux/${architecture}`, "--artifact-type", SBOM_TYPE] as const),
@@ -171,7 +171,7 @@ function publishAndPull(sid: Generation): void {
     },
   );
 
-  test("the signature and the provenance are the key's, and nothing else will do", async () => {
+  test("the signature and the provenance verify with the key; another key or an unsigned image fails", async () => {
     const { status, stdout, stderr } = await verify("signer");
     expect({ status, stderr: status === 0 ? "" : stderr }).toEqual({ status: 0, stderr: "" });
     const { payload } = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as { payload: string };
@@ -199,14 +199,14 @@ function publishAndPull(sid: Generation): void {
     expect(refused.stderr).toContain("no signatures found");
   });
 
-  test("everything that the index lists is signed by itself too", async () => {
+  test("everything that the index lists has its own signature too", async () => {
     for (const { digest } of manifests) {
       const by = ["--insecure-ignore-tlog", "--key", key("signer", "pub")];
       await publisher.output(["cosign", "verify", ...by, `${REPOSITORY}@${digest}`]);
     }
   });
 
-  test("published again it is the same, and a tag never moves to another image", async () => {
+  test("publishing again changes nothing, and a tag never moves to another image", async () => {
     const again = await publish(await publishing(archive));
     expect([again.status, again.stdout]).toEqual([0, `${IMAGE}@${index.digest}\n`]);
 
@@ -215,13 +215,13 @@ function publishAndPull(sid: Generation): void {
     const taken = `${archive}@${one?.digest}`;
     await publisher.output(["oras", "cp", "--from-oci-layout", taken, "--to-oci-layout", other]);
     const refused = await publish(await publishing(join(folder, "other")));
-    const line = `error: ${IMAGE} is there already and is another image: ${index.digest}\n`;
+    const line = `error: ${IMAGE} already exists and is another image: ${index.digest}\n`;
     expect([refused.status, refused.stdout, refused.stderr]).toEqual([1, "", line]);
     expect(await oras("resolve", IMAGE)).toBe(index.digest);
   });
 
   test("what cannot be signed gets no tag", async () => {
-    // A file where the registry would have the folder of the signature's tag.
+    // A file where the registry would put the folder of the signature's tag.
     const tags = join(store(), "docker", "registry", "v2", "repositories", "myorg", "refused", "_manifests", "tags");
     await mkdir(tags, { recursive: true });
     await Bun.write(join(tags, index.digest.replace(":", "-")), "");
@@ -262,7 +262,7 @@ function publishAndPull(sid: Generation): void {
       /** The names that the image is pulled by: its tag, then its digest. */
       const names = () => [IMAGE, `${REPOSITORY}@${index.digest}`];
 
-      /** Starts the engine on a host that has the registry too. */
+      /** Starts the engine on a host that runs the registry too. */
       const start = <E extends Engine>(engine: (host: Host) => Promise<E>): Promise<E> =>
         onNewHost(generation, async (host) => {
           await startRegistry(host, store());
@@ -306,7 +306,7 @@ function publishAndPull(sid: Generation): void {
   );
 }
 
-// Debian 13 has oras 1.2, which misses the index, and cosign 2.
+// Debian 13 has oras 1.2, which does not find the index, and cosign 2.
 if (SID) {
   const sid = SID;
   describeEngine("Through a registry", ["debootstrap", "docker-registry", "node", "npm"], () => publishAndPull(sid));

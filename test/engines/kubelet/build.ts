@@ -1,4 +1,4 @@
-/** Builds the kubelet whose flag chooses the infra container's image, once, from Debian's source package, and keeps it. */
+/** Builds, once, the kubelet whose flag chooses the infra container's image, from Debian's source package, and keeps it. */
 import { cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -6,14 +6,14 @@ import { Apt } from "../apt.ts";
 import { kept } from "../cache.ts";
 import { output } from "../command.ts";
 
-/** The last kubelet that Debian has the sources of; dockershim, which heeds the flag, went with 1.24. */
+/** The last kubelet whose sources Debian has; dockershim, which uses the flag, was removed in 1.24. */
 const VERSION = "1.20.2";
 
-/** Debian's release that has those sources, and the compiler of the same release, which builds them. */
+/** The Debian release that has those sources, and its compiler, which builds them. */
 const SUITE = "bookworm";
 const COMPILER = "1.19";
 
-/** Where Debian's packages have that compiler. */
+/** The folder of that compiler in Debian's packages. */
 const GOROOT = join("usr", "lib", `go-${COMPILER}`);
 
 /** The longest that a build may take, in milliseconds: it took 9 minutes on two idle cores. */
@@ -26,7 +26,7 @@ async function build(folder: string): Promise<string> {
   await apt.unpack([`golang-${COMPILER}-go`, `golang-${COMPILER}-src`], compiler);
   const { version, tree } = await apt.source("kubernetes");
   if (!version.includes(`really${VERSION}-`)) throw new Error(`the source package has become ${version}`);
-  // Its dependencies are in the tree, and its place is the one that the import paths name.
+  // Its dependencies are in the tree, which has to be at the path that the import paths name.
   const place = join(folder, "path", "src", "k8s.io", "kubernetes");
   await mkdir(dirname(place), { recursive: true });
   await symlink(tree, place);
@@ -37,7 +37,7 @@ async function build(folder: string): Promise<string> {
   );
   const made = join(folder, "kubelet");
   const go = join(compiler, GOROOT, "bin", "go");
-  // The working folder must be known by the path through the link, or the packages below have no import path.
+  // The working folder must be given by its path through the link, or the packages below it have no import path.
   const env = {
     GOROOT: join(compiler, GOROOT),
     GOPATH: join(folder, "path"),
@@ -66,7 +66,7 @@ export async function kubelet(): Promise<string> {
     throw new Error(`KUBELET names ${KUBELET}, which does not exist`);
   }
   return kept(`kubelet-${VERSION}`, async (path) => {
-    console.log(`kubelet ${VERSION} is built, once: this takes five to ten minutes`);
+    console.log(`building kubelet ${VERSION}, once: this takes five to ten minutes`);
     const folder = await mkdtemp(join(tmpdir(), "pause-kubelet-"));
     try {
       await cp(await build(folder), path);

@@ -1,4 +1,4 @@
-/** Pods of a kubelet over CRI, where its flag has no other task than to keep the image on the node. */
+/** Pods of a kubelet over CRI, where its flag only keeps the image on the node. */
 import { beforeAll, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,19 +12,19 @@ import { describeEngine, PATIENCE } from "../requirements.ts";
 import { KUBELET_PATIENCE, kubelet } from "./build.ts";
 import { Kubelet } from "./kubelet.ts";
 
-/** Garbage collection, whatever the use of their file system of 1 GiB, of all images that no container is of. */
+/** Collects every image without a container, however full its file system of 1 GiB is. */
 const COLLECT = {
   imageMinimumGCAge: "1s",
   imageGCHighThresholdPercent: 1,
   imageGCLowThresholdPercent: 0,
-  // The two thresholds above are looked at every five minutes, this one every ten seconds.
+  // The two thresholds above are checked every five minutes, this one every ten seconds.
   evictionHard: { "imagefs.available": "1Gi" },
 };
 
 /** The pod that stays. */
 const POD = "calm";
 
-/** containerd and a kubelet that speaks to it. */
+/** containerd and a kubelet that talks to it. */
 class Node implements AsyncDisposable {
   readonly containerd: Containerd;
   /** Name of the sandbox image. */
@@ -42,7 +42,7 @@ class Node implements AsyncDisposable {
     this.#kubelet = kubelet;
   }
 
-  /** Starts containerd, with a file system of its own for images, so that how full it is does not hang on the machine. */
+  /** Starts containerd with a separate file system for images, so that its usage does not depend on the machine. */
   static async start(this: void, host: Host, pause: Image, busybox: Image): Promise<Node> {
     const root = join(host.folder, "root");
     await mkdir(root);
@@ -57,7 +57,7 @@ class Node implements AsyncDisposable {
     return this.containerd.host;
   }
 
-  /** Starts the kubelet, in place of the one that runs. */
+  /** Starts the kubelet, instead of the one that is running. */
   start(flags: readonly string[], configuration?: Readonly<Record<string, unknown>>): Promise<void> {
     const endpoint = `--container-runtime-endpoint=unix://${this.host.folder}/containerd.sock`;
     return this.#kubelet.start(["--container-runtime=remote", endpoint, ...flags], configuration);
@@ -69,11 +69,11 @@ class Node implements AsyncDisposable {
     return until("the pod runs", () => this.running(), 120);
   }
 
-  /** The PID of pause while sandbox and container run. */
+  /** The PID of pause while both sandbox and container run. */
   async running(): Promise<number | undefined> {
     const { items } = await this.containerd.cri.call("ListPodSandbox", {});
     const ready = items.find(({ state }) => state === "SANDBOX_READY");
-    // The container and pause are the tasks that containerd has.
+    // containerd's only tasks are the container and pause.
     const tasks = (await this.containerd.output("tasks", "ls")).match(/ RUNNING$/gm)?.length;
     return ready && tasks === 2 ? (await this.containerd.sandbox(ready.id)).pid : undefined;
   }
@@ -84,7 +84,7 @@ class Node implements AsyncDisposable {
     return images.some(({ repoTags }) => repoTags.includes(reference));
   }
 
-  /** Brings the image that nothing uses and waits until the kubelet has removed it: then it has looked at all images. */
+  /** Loads the image that nothing uses and waits until the kubelet has removed it: by then it has examined all images. */
   async collected(): Promise<boolean> {
     const { archive, reference } = this.#idle;
     await this.containerd.load(archive);
@@ -97,15 +97,15 @@ class Node implements AsyncDisposable {
   }
 }
 
-// With this machine's containerd 1.6, which pins no image. A kubelet of 1.20 does not speak to containerd 2, which has
-// no CRI v1alpha2 any more, and does not know of pins: what containerd 2 tells a newer one is in pods/containerd.test.ts.
+// With this machine's containerd 1.6, which pins no image. A kubelet of 1.20 cannot talk to containerd 2, which has no
+// CRI v1alpha2 any more, and knows no pins: what containerd 2 tells a newer one is tested in pods/containerd.test.ts.
 describeEngine("kubelet over CRI", ["containerd", "ctr", "runc", "apt-get", "dpkg-source"], () => {
-  // Before both sides, which wait less long.
+  // Before both sides start, which have less time.
   beforeAll(async () => void (await kubelet()), KUBELET_PATIENCE);
   const sides = bothSides(MACHINE, Node.start);
 
   test(
-    "a pod runs, with pause as PID 1 of the shared namespace, nobody's, with one thread",
+    "a pod runs, with pause as an unprivileged PID 1 of the shared namespace, with one thread",
     () => {
       const must = { pid: "1", Threads: "1", executable: "/pause", ...UNPRIVILEGED };
       return compare(sides(), must, async (node) => {

@@ -1,4 +1,4 @@
-/** Pods of a kubelet whose flag `--pod-infra-container-image` names the image: what the flag was made for. */
+/** Pods of a kubelet whose flag `--pod-infra-container-image` chooses the image, as the flag was meant to. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { until } from "../../../scripts/linux/proc.ts";
 import { MACHINE } from "../generations.ts";
@@ -8,7 +8,7 @@ import { record } from "../results.ts";
 import { KUBELET_PATIENCE, kubelet } from "./build.ts";
 import { Dockershim, type Infra } from "./dockershim.ts";
 
-/** A pod that rests. */
+/** A pod that does nothing. */
 const CALM = { pod: "calm", containers: [{ name: "stay", script: "exec sleep 86400" }] };
 
 /** A pod with a container that makes orphans without end. */
@@ -17,23 +17,23 @@ const STORM = {
   containers: [{ name: "orphans", script: "while :; do (sleep 0.1 &); sleep 0.02; done" }],
 };
 
-/** Orphans that are looked at. */
+/** Orphans to watch. */
 const ORPHANS = 30;
 
 /** Signals that a container may send: all but SIGINT and SIGTERM, which tell pause to end. */
 const UNHEEDED = "for n in $(seq 64); do case $n in 2|15) ;; *) kill -$n 1 || exit 1 ;; esac; done";
 
 describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get", "dpkg-source"], () => {
-  // Before both sides, which wait less long.
+  // Before both sides start, which have less time.
   beforeAll(async () => void (await kubelet()), KUBELET_PATIENCE);
   const sides = bothSides(MACHINE, Dockershim.start);
 
-  /** The infra containers, as they come and go. */
+  /** The current infra container of each side. */
   const infras = new Map<Dockershim, Infra>();
-  /** Seconds that each thing took, by side. */
+  /** Seconds that each step took, by side. */
   const took: Record<string, Record<string, number>> = { ours: {}, reference: {} };
 
-  /** Awaits and notes how long it took. */
+  /** Awaits `act` and records how long it took. */
   async function timed<T>(node: Dockershim, what: string, act: () => Promise<T>): Promise<T> {
     const start = performance.now();
     const value = await act();
@@ -49,7 +49,7 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
     return found;
   }
 
-  /** Waits until the calm pod runs with another infra container, and tells how pause is in it. */
+  /** Waits until the calm pod runs with another infra container, and returns what pause looks like in it. */
   async function anew(node: Dockershim): Promise<Readonly<Record<string, unknown>>> {
     const now = await node.ready(CALM.pod, ["stay"], infra(node));
     infras.set(node, now);
@@ -76,7 +76,7 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
   );
 
   test(
-    "pause sleeps as PID 1 of the shared namespace, nobody's, with one thread",
+    "pause sleeps as an unprivileged PID 1 of the shared namespace, with one thread",
     () => {
       const { NoNewPrivs: _, ...privileges } = UNPRIVILEGED;
       const must = { pid: "1", Threads: "1", executable: "/pause", ...privileges, seen: "/pause" };
@@ -119,7 +119,7 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
   );
 
   test(
-    "the infra container is killed: the pod is made anew",
+    "the infra container is killed: the pod is recreated",
     () =>
       compare(sides(), { pid: "1", Threads: "1", executable: "/pause" }, async (node) => {
         await node.host.kill(infra(node).pid, "KILL");
@@ -129,12 +129,12 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
   );
 
   test(
-    "the engine stops the infra container: it ends with 0 and says why, and the pod is made anew",
+    "the engine stops the infra container: it exits with 0 and says why, and the pod is recreated",
     () => {
       const must = { status: "0", said: "Shutting down, got signal: Terminated", again: { pid: "1", Threads: "1" } };
       return compare(sides(), must, async (node) => {
         const { id } = infra(node);
-        // Both from before its end, for the kubelet may remove what is dead.
+        // Both start before its end, because the kubelet may remove a dead container.
         const status = node.docker.output("wait", id);
         const said = node.docker.run("logs", "--follow", id);
         await node.docker.output("stop", id);
@@ -153,7 +153,7 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
           for (const pod of [CALM.pod, STORM.pod]) await node.remove(pod);
           await until("nothing runs", async () => (await node.docker.output("ps", "--quiet")) === "");
         });
-        // The kubelet removes what is dead once a minute.
+        // The kubelet removes dead containers once a minute.
         const nothing = async () => Object.values(await node.left()).flat().length === 0;
         await timed(node, "gone", () => until("nothing is left", nothing, PATIENCE / 1000).catch(() => undefined));
         return node.left();
@@ -162,7 +162,7 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
   );
 
   test(
-    "the kubelet and the engine that ran are those of the flag's time, and are recorded",
+    "the kubelet is from before dockershim was removed; its version and the engine's are recorded",
     async () => {
       const { host } = sides().ours;
       const said = await host.output([await kubelet(), "--version"]);
@@ -171,7 +171,7 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
         dockerd: await host.output(["dockerd", "--version"]),
       };
       await record("kubelet with dockershim, versions", versions);
-      // Dockershim was taken out of 1.24.
+      // Dockershim was removed in 1.24.
       expect(Bun.semver.satisfies(versions.kubelet, "<1.24")).toBe(true);
     },
     PATIENCE,

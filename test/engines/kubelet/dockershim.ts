@@ -1,4 +1,4 @@
-/** Starts a node as they were when the kubelet's flag named the infra container's image: a kubelet with dockershim, and Docker. */
+/** Starts a node from the time when the kubelet's flag chose the infra container's image: a kubelet with dockershim, and Docker. */
 import { chmod, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../../package.json";
@@ -11,8 +11,8 @@ import { kubelet } from "./build.ts";
 import { Kubelet, type PodContainer } from "./kubelet.ts";
 
 /**
- * A runtime that leaves out what takes CAP_SYS_RESOURCE and is then runc: the kubelet protects infra containers from
- * the kernel when memory is short, and not every machine allows that.
+ * A runtime that drops the setting that needs CAP_SYS_RESOURCE and then runs runc: the kubelet protects infra containers
+ * from the kernel's OOM killer, and not every machine allows that.
  */
 const RUNTIME = `#!/bin/sh
 for word; do
@@ -34,7 +34,7 @@ export interface Infra {
 export class Dockershim implements AsyncDisposable {
   readonly host: Host;
   readonly docker: Docker;
-  /** What the flag says. */
+  /** The flag's value. */
   readonly pause: string;
   readonly #kubelet: Kubelet;
 
@@ -45,7 +45,7 @@ export class Dockershim implements AsyncDisposable {
     this.#kubelet = kubelet;
   }
 
-  /** Starts one whose kubelet is told of `pause` under the name that the README tells a reader to give it. */
+  /** Starts one whose kubelet is given `pause` under the name that the README recommends. */
   static async start(this: void, host: Host, pause: Image, busybox: Image): Promise<Dockershim> {
     const executable = await kubelet();
     const { folder } = host;
@@ -79,7 +79,7 @@ export class Dockershim implements AsyncDisposable {
     );
   }
 
-  /** Waits until an infra container other than `old` runs for the pod, and in its PID namespace the containers; returns it. */
+  /** Waits until the pod has an infra container other than `old`, with the containers in its PID namespace; returns it. */
   ready(pod: string, containers: readonly string[], old?: Infra): Promise<Infra> {
     return until(
       `the pod ${pod} runs`,
@@ -98,14 +98,14 @@ export class Dockershim implements AsyncDisposable {
     );
   }
 
-  /** The engine's name for a running container of a pod; undefined without one. */
+  /** The engine's name for a running container of a pod; undefined if there is none. */
   async #running(container: string, pod: string): Promise<string | undefined> {
     const filter = ["--filter", `name=^/k8s_${container}_${pod}-`];
     const ids = await this.docker.output("ps", "--no-trunc", "--quiet", ...filter);
     return ids.split("\n").find((id) => id !== "");
   }
 
-  /** As the engine's inspect says; undefined if the container has gone meanwhile. */
+  /** A field of the engine's inspect; undefined if the container has gone meanwhile. */
   async #inspect(id: string, field: string): Promise<unknown> {
     return this.docker.inspect(id, field).catch(() => undefined);
   }
@@ -116,12 +116,12 @@ export class Dockershim implements AsyncDisposable {
     return this.docker.output("exec", id ?? "none", "sh", "-c", script);
   }
 
-  /** Takes a static pod away, without waiting. */
+  /** Removes a static pod, without waiting. */
   remove(pod: string): Promise<void> {
     return this.#kubelet.remove(pod);
   }
 
-  /** What is left of pods: containers (the dead ones too), the kubelet's folders, cgroups, and network devices. */
+  /** What is left of pods: containers (dead ones too), the kubelet's folders, cgroups, and network devices. */
   async left(): Promise<Readonly<Record<"containers" | "folders" | "cgroups" | "devices", readonly string[]>>> {
     const lines = (text: string) => text.split("\n").filter((line) => line !== "");
     const { folder, cgroup } = this.host;

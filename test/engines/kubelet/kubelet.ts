@@ -11,8 +11,8 @@ export interface PodContainer {
 }
 
 /**
- * What the kubelet wants of the kernel (`setupKernelTunables` of pkg/kubelet/cm). They are the machine's, so files
- * with these values lie over them: it finds what it wants and changes nothing.
+ * The kernel settings that the kubelet wants (`setupKernelTunables` of pkg/kubelet/cm). They are the whole machine's, so
+ * files with these values are mounted over them: the kubelet finds what it wants and changes nothing.
  */
 const KERNEL = {
   "vm/overcommit_memory": 1,
@@ -23,10 +23,10 @@ const KERNEL = {
   "kernel/keys/root_maxbytes": 25_000_000,
 };
 
-/** Folders whose names are fixed in the kubelet (logs, device plugins): empty ones of the host's lie over the machine's. */
+/** Folders whose names are fixed in the kubelet (logs, device plugins): empty ones are mounted over the machine's. */
 const FIXED = ["/var/lib", "/var/log"];
 
-/** A running kubelet. What it starts and keeps is the host's, and goes with it. */
+/** A running kubelet. What it starts and keeps belongs to the host, and goes with it. */
 export class Kubelet {
   readonly host: Host;
   readonly #executable: string;
@@ -38,14 +38,14 @@ export class Kubelet {
     this.#executable = executable;
   }
 
-  /** Makes a host fit for the kubelet whose executable has this path; it does not run yet. */
+  /** Prepares a host for the kubelet with this executable, without starting it. */
   static async on(host: Host, executable: string): Promise<Kubelet> {
     const kubelet = new Kubelet(host, executable);
     await kubelet.#prepare();
     return kubelet;
   }
 
-  /** Where the static pods lie. */
+  /** The folder of the static pods. */
   get #manifests(): string {
     return join(this.host.folder, "manifests");
   }
@@ -61,14 +61,14 @@ export class Kubelet {
       await Bun.write(file, `${value}\n`);
       await host.output(["mount", "--bind", file, `/proc/sys/${name}`]);
     }
-    // The kubelet puts /kubepods below a group, which must be there in every hierarchy.
+    // The kubelet puts /kubepods below a group that must exist in every hierarchy.
     const script = 'for hierarchy in /sys/fs/cgroup/*/; do mkdir -p "$hierarchy$1"; done';
     await host.output(["sh", "-c", script, "sh", host.cgroup.slice(1)]);
   }
 
   /**
-   * Starts it, in place of the one that runs, whose pods stay, with flags and with fields of its configuration besides
-   * those that every kubelet here has. Throws with its last messages if it does not come up.
+   * Starts it with flags and with fields of its configuration besides those that every kubelet here has. It replaces a
+   * running one, whose pods stay. Throws with its last messages if it does not come up.
    */
   async start(flags: readonly string[], configuration: Readonly<Record<string, unknown>> = {}): Promise<void> {
     if (this.#daemon) await this.#stop(this.#daemon);
@@ -108,7 +108,7 @@ export class Kubelet {
     this.#daemon = await host.daemon(name, command, async () => (await host.run(healthy)).stdout === "ok");
   }
 
-  /** Ends the kubelet, and not its pods. */
+  /** Ends the kubelet, but not its pods. */
   async #stop(daemon: Subprocess): Promise<void> {
     // It is the child of the one that entered the host's namespaces, which ends with it.
     const processes = await this.host.output(["pgrep", "-f", "--", `--config ${this.host.folder}/kubelet.json`]);
@@ -116,7 +116,7 @@ export class Kubelet {
     await daemon.exited;
   }
 
-  /** Adds a static pod: its containers see one another's processes, and pause as PID 1. */
+  /** Adds a static pod: its containers see each other's processes, and pause as PID 1. */
   async add(pod: string, image: string, containers: readonly PodContainer[]): Promise<void> {
     const manifest = {
       apiVersion: "v1",
@@ -131,12 +131,12 @@ export class Kubelet {
       },
     };
     const path = join(this.#manifests, `${pod}.json`);
-    // The kubelet must not read half of it, and passes over names that begin with a dot.
+    // The kubelet must not read half of it, and ignores names that begin with a dot.
     await Bun.write(join(this.#manifests, `.${pod}`), JSON.stringify(manifest));
     await rename(join(this.#manifests, `.${pod}`), path);
   }
 
-  /** Takes a static pod away. */
+  /** Removes a static pod. */
   async remove(pod: string): Promise<void> {
     await rm(join(this.#manifests, `${pod}.json`));
   }

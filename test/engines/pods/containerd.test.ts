@@ -10,11 +10,11 @@ import { asleep, atRest, bothSides, compare, ownNamespaces, testPods, UNPRIVILEG
 
 const MODES: readonly NamespaceMode[] = ["POD", "CONTAINER", "NODE"];
 
-/** How many pods start at once, and how often the start of one is measured. */
+/** How many pods start at once, and how many single starts are measured. */
 const MANY = 60;
 const ROUNDS = 20;
 
-/** Starts and removes that many pods at once. Returns what was seen of them, and what they took: what to show of it is the name. */
+/** Starts and removes MANY pods at once. Returns what was seen of them, and the resources they took by name. */
 async function crowd(containerd: Containerd): Promise<Record<"seen" | "taken", Readonly<Record<string, number>>>> {
   const { host } = containerd;
   const before = await containerd.taken();
@@ -44,7 +44,7 @@ async function crowd(containerd: Containerd): Promise<Record<"seen" | "taken", R
   };
 }
 
-/** Milliseconds that RunPodSandbox takes; the sandbox is removed outside of them. */
+/** Milliseconds that RunPodSandbox takes, without the removal of the sandbox. */
 async function timeOfStart(containerd: Containerd, name: string): Promise<number> {
   const start = performance.now();
   const id = await containerd.runSandbox(name, POD);
@@ -58,7 +58,7 @@ describeGenerations("containerd", ["containerd", "ctr", "runc"], (generation) =>
   testPods(sides, UNPRIVILEGED);
 
   for (const pid of MODES) {
-    // With the node's PID namespace pause is not PID 1, and only says so.
+    // With the node's PID namespace pause is not PID 1: it warns and runs.
     const must = { ready: true, isFirst: pid !== "NODE", one: "1", SigCgt: THREE_HANDLERS, gone: true, left: 0 };
     for (const network of MODES) {
       for (const ipc of MODES) {
@@ -111,13 +111,13 @@ describeGenerations("containerd", ["containerd", "ctr", "runc"], (generation) =>
   );
 
   test(
-    `${MANY} pods at once, twice on either side: what they take is recorded`,
+    `${MANY} pods at once, twice on each side: what they take is recorded`,
     async () => {
       const taken = {
         ours: [] as Readonly<Record<string, number>>[],
         reference: [] as Readonly<Record<string, number>>[],
       };
-      // Each is first once: what else the machine does hits both.
+      // Each side goes first once, so that other load on the machine hits both.
       for (const side of ["ours", "reference", "reference", "ours"] as const) {
         const pods = await crowd(sides()[side]);
         expect(pods.seen).toEqual({ ready: MANY, addresses: MANY, atRest: MANY, left: 0 });
@@ -129,12 +129,12 @@ describeGenerations("containerd", ["containerd", "ctr", "runc"], (generation) =>
   );
 
   test(
-    `RunPodSandbox ${ROUNDS} times on either side, in turns: how long it takes is recorded`,
+    `RunPodSandbox ${ROUNDS} times on each side, in turn: how long it takes is recorded`,
     async () => {
       const { ours, reference } = sides();
       const times = { ours: [] as number[], reference: [] as number[] };
       for (let round = 0; round < ROUNDS; round++) {
-        // Turn about, and each first as often as the other: what else the machine does hits both.
+        // In turn, each side first half the time, so that other load on the machine hits both.
         const order = [["ours", ours] as const, ["reference", reference] as const];
         for (const [side, containerd] of round % 2 ? order : order.reverse()) {
           times[side].push(await timeOfStart(containerd, `round-${round}`));

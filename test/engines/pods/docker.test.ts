@@ -8,11 +8,11 @@ import { describeGenerations, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";
 import { atRest, bothSides, compare, testPods, UNPRIVILEGED } from "./pod.ts";
 
-/** Signals that must do nothing to the PID 1 of a container, the deadly ones of a crash among them. */
+/** Signals that must do nothing to a container's PID 1, including those of a crash. */
 const UNHEEDED = ["HUP", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "USR1", "SEGV", "USR2", "PIPE", "ALRM"];
 const UNHEEDED_TOO = ["CHLD", "CONT", "TTIN", "URG", "XCPU", "XFSZ", "WINCH", "IO", "PWR", "SYS"];
 
-/** How often stopping is measured, and what "well under a second" is at most, in milliseconds. */
+/** How many stops are measured, and the limit on their median, in milliseconds. */
 const STOPS = 5;
 const SLOWEST_STOP = 1000;
 
@@ -29,7 +29,7 @@ async function sleeping(docker: Docker, name: string): Promise<number> {
   return pid;
 }
 
-/** How a container ended, what it said, and what Docker thinks of it. */
+/** How a container ended, what it printed, and what Docker says about it. */
 async function ending(docker: Docker, name: string): Promise<Readonly<Record<string, unknown>>> {
   await docker.output("wait", name);
   const { stdout, stderr } = await docker.run("logs", name);
@@ -63,7 +63,7 @@ describeGenerations(
     );
 
     test(
-      "docker inspect: the entry point, no command, nobody's user, and no init before it",
+      "docker inspect: the entry point, no command, the unprivileged user, and no init before it",
       () =>
         compare(
           sides(),
@@ -88,7 +88,7 @@ describeGenerations(
     );
 
     test(
-      "docker stop: it ends with 0 and says why, well under a second",
+      "docker stop: it exits with 0 within a second and says why",
       async () => {
         const times: Record<string, number> = {};
         const end = { ...QUIET_END, ExitCode: 0, stderr: "Shutting down, got signal: Terminated\n" };
@@ -111,7 +111,7 @@ describeGenerations(
     );
 
     test(
-      "docker kill: no signal but three ends it",
+      "docker kill: only SIGINT, SIGTERM and SIGKILL end it",
       () =>
         compare(sides(), { unmoved: true, ...QUIET_END, ExitCode: 0 }, async (docker) => {
           const pid = await start(docker, "killed");
@@ -143,7 +143,7 @@ describeGenerations(
     }
 
     test(
-      "--restart=always: it is back after its death and after a restart of the daemon, and a container can join it again",
+      "--restart=always: it comes back after its death and a restart of the daemon, and a container can join it again",
       () =>
         compare(sides(), { revived: true, restarted: true, joined: "1 /pause" }, async (docker) => {
           const name = "always";
@@ -158,7 +158,7 @@ describeGenerations(
           const revived = await atRest(docker.host, second);
           const { pid, Threads } = revived;
           await docker.restart();
-          // PIDs count on, so another one is another process.
+          // PIDs are not reused so soon: another PID is another process.
           const third = await anew(second);
           const restarted = await atRest(docker.host, third);
           const look = "echo 1 $(cat /proc/1/cmdline | tr '\\0' ' ')";

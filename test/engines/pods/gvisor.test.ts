@@ -1,4 +1,4 @@
-/** Pods in gVisor on its platform systrap, which keeps a table of its own in the memory of every process. */
+/** Pods in gVisor on its platform systrap, which keeps a private table in the memory of every process. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import pkg from "../../../package.json";
 import { onNewHost } from "../engine.ts";
@@ -13,7 +13,7 @@ const ORPHANS = 50;
 
 const TERMINATED = { status: 0, stdout: "", stderr: "Shutting down, got signal: Terminated\n" };
 
-/** Prints the state and the parent of every process but the one that looks, and its command. */
+/** Prints the state, parent and command of every process except the one that looks. */
 const LOOK = `for process in /proc/[0-9]*; do
   [ $process = /proc/$$ ] || echo $(cut -d ' ' -f 3-4 $process/stat) $(tr '\\0' ' ' <$process/cmdline)
 done`;
@@ -30,7 +30,7 @@ describeEngine("gVisor", ["apt-get", "dpkg-deb"], () => {
     for (const side of sides) await side[Symbol.asyncDispose]();
   }, PATIENCE);
 
-  /** What comes of `observe` is the same with ours as with the reference, and is `must`. */
+  /** Expects `observe` to return `must` with the reference and with ours. */
   const same = async (must: unknown, observe: (gvisor: Gvisor) => Promise<unknown>) => {
     const [ours, reference] = sides as [Gvisor, Gvisor];
     expect(await observe(reference)).toEqual(must);
@@ -38,7 +38,7 @@ describeEngine("gVisor", ["apt-get", "dpkg-deb"], () => {
   };
 
   test(
-    `${STARTS} of ${STARTS} starts end with 0 and the message on SIGTERM`,
+    `${STARTS} of ${STARTS} starts exit with 0 and the message on SIGTERM`,
     () =>
       same(Array(STARTS).fill(TERMINATED), async (gvisor) => {
         const outcomes: unknown[] = [];
@@ -49,12 +49,12 @@ describeEngine("gVisor", ["apt-get", "dpkg-deb"], () => {
   );
 
   test(
-    "a container that joins sees pause as PID 1, and its orphans are reaped; an exec into pause's runs /pause",
+    "a container that joins sees pause as PID 1, and its orphans are reaped; an exec into pause's container runs /pause",
     () => {
       const exec = { status: 0, stdout: `pause.ts ${pkg.version}\n`, stderr: "" };
       return same({ seen: "S 0 /pause\n", exec, ended: TERMINATED }, async (gvisor) => {
         const pod = await gvisor.startPod();
-        // They die at once, a moment after their parents: sleep must have been adopted by then.
+        // They all die together, a moment after their parents: each sleep must have been adopted by then.
         const orphans = `for i in $(seq ${ORPHANS}); do (sleep 1 &); done; sleep 3; ${LOOK}`;
         const { stdout: seen } = await pod.join(orphans);
         return { seen, exec: await pod.exec("/pause", "-v"), ended: await pod.stop() };

@@ -1,4 +1,4 @@
-/** Pods on runc and crun alone, in the strictest bundle there is. */
+/** Pods on runc and crun alone, in the strictest possible bundle. */
 import { beforeAll, expect, test } from "bun:test";
 import { THREE_HANDLERS } from "../../../scripts/linux/proc.ts";
 import { STABLE } from "../generations.ts";
@@ -11,16 +11,17 @@ import { defaultProfiles, type Profiles } from "./seccomp.ts";
 const KIBIBYTE = 1024;
 const MEBIBYTE = 1024 * KIBIBYTE;
 
-/** The memory limits that a pod must live under, in MiB. */
+/** The memory limits that a pod must run under, in MiB. */
 const MEMORY = [16, 8, 6];
 
-/** The search for the smallest memory limit: to how much it is exact, in bytes. */
+/** The precision of the search for the smallest memory limit, in bytes. */
 const STEP = 64 * KIBIBYTE;
 
-/** How long pause may take to start where memory is so short that it reads its own pages again and again, in seconds. */
+/** How long pause may take to start with so little memory that it reads its own pages again and again, in seconds. */
 const LONGEST_START = 5;
 
-const LIVES = {
+/** How pause must run in a strict bundle, and end on SIGTERM. */
+const RUNS = {
   ...UNPRIVILEGED,
   CapBnd: UNPRIVILEGED.CapEff,
   Seccomp: "2",
@@ -32,11 +33,11 @@ const LIVES = {
   stderr: "Shutting down, got signal: Terminated\n",
 };
 
-/** How often a start is tried: a runtime's own preparations now and then need more memory than there is. */
+/** How often a start is tried: a runtime's own preparations sometimes need more memory than there is. */
 const TRIES = 3;
 
-/** What pause is seen to do in a strict bundle, from a start with nothing of it in memory to its stop. */
-async function life(runtime: OciRuntime, limits: Limits): Promise<Readonly<Record<string, unknown>>> {
+/** What pause is observed to do in a strict bundle, from a start with none of its files cached to its stop. */
+async function runStrict(runtime: OciRuntime, limits: Limits): Promise<Readonly<Record<string, unknown>>> {
   await runtime.chill();
   let container = await runtime.startPause("strict", limits);
   for (let tried = 1; container.pid <= 0 && tried < TRIES; tried++) {
@@ -47,30 +48,30 @@ async function life(runtime: OciRuntime, limits: Limits): Promise<Readonly<Recor
   const rest = container.pid > 0 ? await atRest(runtime.host, container.pid, LONGEST_START).catch(() => gone) : gone;
   const limit = limits.memory && (await runtime.memoryLimit(container));
   const { SigCgt } = rest;
-  const { status, stdout, stderr } = await runtime.stop(container, SigCgt === LIVES.SigCgt ? "TERM" : "KILL");
+  const { status, stdout, stderr } = await runtime.stop(container, SigCgt === RUNS.SigCgt ? "TERM" : "KILL");
   return { ...rest, limit, status, stdout, stderr };
 }
 
-/** Stands where a field of /proc/PID/status would be if there were a process. */
+/** Replaces a field of /proc/PID/status if there is no process. */
 const GONE = "the process is gone";
 
-/** The smallest memory limit in bytes under which pause starts, rests and stops, by bisection below `high`. */
+/** The smallest memory limit in bytes under which pause starts, waits and stops, by bisection below `high`. */
 async function smallestMemory(runtime: OciRuntime, seccomp: unknown, high: number): Promise<number> {
-  const survives = async (memory: number) => {
+  const runs = async (memory: number) => {
     for (let tried = 0; tried < TRIES; tried++) {
-      const { SigCgt, status } = await life(runtime, { memory, seccomp });
-      if (SigCgt === LIVES.SigCgt && status === 0) return true;
+      const { SigCgt, status } = await runStrict(runtime, { memory, seccomp });
+      if (SigCgt === RUNS.SigCgt && status === 0) return true;
       if (SigCgt !== GONE) return false;
     }
     return false;
   };
-  let [dies, lives] = [0, high];
-  while (lives - dies > STEP) {
-    const memory = Math.round((dies + lives) / 2 / STEP) * STEP;
-    if (await survives(memory)) lives = memory;
-    else dies = memory;
+  let [tooSmall, enough] = [0, high];
+  while (enough - tooSmall > STEP) {
+    const memory = Math.round((tooSmall + enough) / 2 / STEP) * STEP;
+    if (await runs(memory)) enough = memory;
+    else tooSmall = memory;
   }
-  return lives;
+  return enough;
 }
 
 for (const name of ["runc", "crun"] as const) {
@@ -91,15 +92,15 @@ for (const name of ["runc", "crun"] as const) {
       for (const engine of ["containerd", "Docker"] as const) {
         test(
           `the strictest bundle with the default seccomp profile of ${engine}`,
-          () => compare(sides(), LIVES, async (runtime) => life(runtime, { seccomp: profiles[engine] })),
+          () => compare(sides(), RUNS, async (runtime) => runStrict(runtime, { seccomp: profiles[engine] })),
           PATIENCE,
         );
         for (const memory of MEMORY.map((mebibytes) => mebibytes * MEBIBYTE)) {
           test(
             `the same with ${memory / MEBIBYTE} MiB of memory`,
             () =>
-              compare(sides(), { ...LIVES, limit: memory }, async (runtime) =>
-                life(runtime, { memory, seccomp: profiles[engine] }),
+              compare(sides(), { ...RUNS, limit: memory }, async (runtime) =>
+                runStrict(runtime, { memory, seccomp: profiles[engine] }),
               ),
             PATIENCE,
           );
@@ -107,7 +108,7 @@ for (const name of ["runc", "crun"] as const) {
       }
 
       test(
-        "the smallest memory limit under which it starts and lives",
+        "the smallest memory limit under which it starts and runs",
         async () => {
           const seccomp = profiles.containerd;
           const [high = 0, low = 0] = [Math.max(...MEMORY) * MEBIBYTE, Math.min(...MEMORY) * MEBIBYTE];

@@ -14,13 +14,13 @@ export interface Sides<E extends AsyncDisposable = Engine> {
   readonly reference: E;
 }
 
-/** What both sides are observed to do. */
+/** What a side is observed to do. */
 type Observation = Readonly<Record<string, unknown>>;
 
 const NOBODY = "65535\t65535\t65535\t65535";
 const NO_CAPABILITIES = "0000000000000000";
 
-/** How pause must be seen to run on an engine that heeds the image's user and drops what it is told to drop. */
+/** How pause must run on an engine that uses the image's user and drops what it is told to drop. */
 export const UNPRIVILEGED = {
   Uid: NOBODY,
   Gid: NOBODY,
@@ -35,7 +35,7 @@ export async function asleep(host: Host, pid: number, seconds?: number): Promise
   await until("pause to be ready", async () => showsReady(await host.status(pid)), seconds);
 }
 
-/** What /proc tells of pause once it sleeps; if it does not within `seconds`, of what it does instead. Throws if it is gone. */
+/** What /proc says about pause once it sleeps, or after `seconds` if it does not. Throws if it is gone. */
 export async function atRest(host: Host, pid: number, seconds = 30): Promise<Observation> {
   await asleep(host, pid, seconds).catch(() => undefined);
   const { NSpid, ...status } = await host.status(pid);
@@ -52,7 +52,7 @@ export async function atRest(host: Host, pid: number, seconds = 30): Promise<Obs
   };
 }
 
-/** The kinds of namespaces in which the process is not with the host's process 1. */
+/** The kinds of namespaces that the process does not share with the host's process 1. */
 export async function ownNamespaces(host: Host, pid: number): Promise<string[]> {
   const [its, hosts] = await Promise.all([host.namespaces(pid), host.namespaces(1)]);
   return Object.entries(its).flatMap(([kind, id]) => (Object.values(hosts).includes(id) ? [] : [kind]));
@@ -66,7 +66,7 @@ const LOOK = `for process in /proc/[0-9]*; do
   [ $process = /proc/$$ ] || echo "$\{process#/proc/} $(cat $process/cmdline | tr '\\0' ' ')"
 done`;
 
-/** What a member of the pod sees of what it shares. */
+/** What a member of the pod sees of the things that it shares. */
 async function seen(
   member: Member,
 ): Promise<Readonly<Record<"net" | "ipc" | "pid" | "hostname" | "addresses", string>>> {
@@ -76,7 +76,7 @@ async function seen(
   return { net, ipc, pid, hostname, addresses };
 }
 
-/** The children that the host sees `pid` have. */
+/** The children of `pid`, as the host sees them. */
 export async function children(host: Host, pid: number): Promise<{ readonly pid: number; readonly state: string }[]> {
   return (await host.processes()).filter(({ parent }) => parent === pid);
 }
@@ -86,9 +86,9 @@ interface Case {
   /** As in "a pod: …". */
   readonly name: string;
   readonly sharedPid: boolean;
-  /** What an engine that does it right shows; the reference is held to it, and ours to the reference. */
+  /** What must be observed with the reference; ours must then match the reference. */
   readonly must: Observation;
-  /** Does it and tells what was seen. The pod is removed afterwards, if it is still there. */
+  /** Runs the case and returns what was observed. The pod is removed afterwards, if it still exists. */
   observe(pod: Pod, host: Host): Promise<Observation>;
 }
 
@@ -122,7 +122,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: "containers with PID namespaces of their own see themselves only",
+    name: "containers with separate PID namespaces see only themselves",
     sharedPid: false,
     must: { first: ["1 sleep 1111"], second: ["1 sleep 2222"] },
     async observe(pod) {
@@ -175,7 +175,7 @@ const CASES: readonly Case[] = [
     must: { adopted: 50, left: [] },
     async observe(pod, host) {
       const member = await pod.join("member", STAY);
-      // The subshells end at once; each sleep loses its parent and goes to PID 1.
+      // The subshells end at once; each sleep loses its parent and is adopted by PID 1.
       await member.exec("for i in $(seq 50); do (sleep 86400 > /dev/null 2>&1 &); done");
       const orphans = await until("the orphans are adopted", async () => {
         const now = await children(host, pod.pause);
@@ -187,14 +187,14 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: "it stops: pause and the containers are gone, long before an engine's patience ends",
+    name: "it stops: pause and the containers are gone, long before the engine would kill them",
     sharedPid: true,
     must: { quick: true, running: false, gone: true },
     async observe(pod, host) {
       await atRest(host, pod.pause);
       const start = performance.now();
       await pod.stop();
-      // Engines wait ten seconds and more for SIGTERM to be heeded before they kill.
+      // Engines wait at least ten seconds after SIGTERM before they kill.
       const quick = performance.now() - start < 8000;
       const gone = !(await host.exists(pod.pause));
       return { quick, running: await pod.running(), gone, status: await pod.exitStatus() };
@@ -227,12 +227,12 @@ const CASES: readonly Case[] = [
 /** The processes that a member sees: `1 /pause` and, for all others, the command line alone, sorted. */
 export async function processes(member: Member): Promise<string[]> {
   const lines = (await member.exec(LOOK)).split("\n").map((line) => line.trim());
-  // A number alone is a process that ended while it was looked at, like the one that ran `tr`.
+  // A number alone is a process that ended in the meantime, like the one that ran `tr`.
   const alive = lines.filter((line) => / \S/.test(line));
   return alive.map((line) => (line.startsWith("1 ") ? line : line.replace(/^\d+ /, ""))).sort();
 }
 
-/** Starts both sides of an engine before the tests around it, stops them afterwards, and gives access to them. */
+/** Starts both sides of an engine before the surrounding tests, stops them afterwards, and gives access to them. */
 export function bothSides<E extends AsyncDisposable>(
   generation: Generation,
   start: (host: Host, pause: Image, busybox: Image) => Promise<E>,
@@ -257,8 +257,8 @@ export function bothSides<E extends AsyncDisposable>(
 }
 
 /**
- * The observation with the one difference that ours makes on purpose, wherever it shows: pause gives up new privileges
- * and adds a filter of its own (src/lock.ts).
+ * The observation with the one intended difference of ours, wherever it shows: pause gives up new privileges and adds
+ * its own filter (src/lock.ts).
  */
 function locked(observation: Observation): Observation {
   const entries = Object.entries(observation).map(([key, value]) => [
@@ -270,7 +270,7 @@ function locked(observation: Observation): Observation {
   return { ...Object.fromEntries(entries), ...(filters === undefined ? {} : lock) };
 }
 
-/** Observes the same on both sides, holds the reference to `must` and ours to the reference. */
+/** Runs `observe` on both sides, and expects the reference to match `must` and ours to equal the reference. */
 export async function compare<E extends AsyncDisposable>(
   sides: Sides<E>,
   must: Observation,
@@ -282,7 +282,7 @@ export async function compare<E extends AsyncDisposable>(
   expect(ours).toEqual(locked(reference));
 }
 
-/** Tests every case of the table. `privileges` is what the engine lets pause have: fields of /proc/PID/status. */
+/** Tests every case of the table. `privileges` are those that the engine gives pause: fields of /proc/PID/status. */
 export function testPods(sides: () => Sides, privileges: Observation): void {
   CASES.forEach(({ name, sharedPid, must, observe }, index) => {
     const observed = async (engine: Engine) => {

@@ -1,4 +1,4 @@
-/** Pods on podman as an ordinary user with subordinate IDs runs it. */
+/** Pods on podman, run by an ordinary user with subordinate IDs. */
 import { test } from "bun:test";
 import { THREE_HANDLERS, until } from "../../../scripts/linux/proc.ts";
 import { STABLE } from "../generations.ts";
@@ -12,10 +12,10 @@ const OWNER = Array(4).fill(USER.id).join("\t");
 
 const ORPHANS = 20;
 
-/** Stays until it is told to end: as PID 1 of a namespace of its own too, where sleep would not heed it. */
+/** Stays until it is told to end, even as PID 1 of its own namespace, where sleep would ignore SIGTERM. */
 const HEED = "trap exit TERM; sleep 86400 & wait";
 
-/** What `podman pod create` is told, and whether pause is PID 1 then. */
+/** Options for `podman pod create`, and whether pause is PID 1 with them. */
 const VARIANTS = [
   { options: ["--infra-command=/pause"], first: true },
   { options: ["--userns=auto"], first: true },
@@ -46,7 +46,7 @@ describeGenerations(
                 host,
                 Number(await podman.inspect("variant-infra", ".State.Pid")),
               );
-              // Without a PID namespace of its own it is another PID with every start.
+              // Without its own PID namespace it has another PID after every start.
               return first ? { pid, ...others } : others;
             };
             const before = await resting();
@@ -55,10 +55,10 @@ describeGenerations(
               () => {},
             );
             const left = (await children(host, pod.pause)).length;
-            // With the host's PID namespace PID 1 is not pause, and not the user's.
+            // With the host's PID namespace PID 1 is not pause, and does not belong to the user.
             if (first) await member.exec("kill -HUP 1; kill -SEGV 1");
             const unmoved = Bun.deepEquals(await resting(), before);
-            // Where the hierarchy of cgroups is v1, podman has none for an ordinary user's pod and refuses both.
+            // With cgroup v1 an ordinary user's pod has no cgroup, and podman refuses both.
             const paused = (await podman.run("pod", "pause", "variant")).status;
             const unpaused = (await podman.run("pod", "unpause", "variant")).status;
             await pod.stop();

@@ -9,10 +9,10 @@ import type { RuntimeSpec } from "../oci.ts";
 /** An engine's profile by the engine's name: `linux.seccomp` of an OCI runtime configuration. */
 export type Profiles = Readonly<Record<"containerd" | "Docker", unknown>>;
 
-/** The profiles of each generation that was asked for. */
+/** The profiles of each generation, as far as requested. */
 const known = new Map<Generation, Promise<Profiles>>();
 
-/** Starts both engines, once a run, has each make a container, and reads the profile from the configuration it made. */
+/** Starts both engines, once per run, makes a container with each, and reads the profile from its configuration. */
 export function defaultProfiles(generation: Generation): Promise<Profiles> {
   const profiles =
     known.get(generation) ??
@@ -38,7 +38,7 @@ async function dockerProfile(generation: Generation): Promise<unknown> {
   return checked((await Bun.file(`${bundle}/config.json`).json()) as RuntimeSpec);
 }
 
-/** The profile, which must be there. */
+/** The profile. Throws if there is none. */
 function checked({ linux }: RuntimeSpec): unknown {
   if (!linux.seccomp) throw new Error("the engine made a container without a seccomp profile");
   return linux.seccomp;

@@ -1,4 +1,4 @@
-/** Pods with `hostUsers: false`: a user namespace of their own, which the containers that join share. */
+/** Pods with `hostUsers: false`: each has its own user namespace, which the containers that join share. */
 import { STABLE } from "../generations.ts";
 import { MAPPING, OciRuntime } from "../oci.ts";
 import { describeGenerations } from "../requirements.ts";

@@ -1,4 +1,4 @@
-/** A virtual machine with a given processor, in which both pauses start, and start many at once. */
+/** A virtual machine with a given processor, in which both pauses start, alone and many at once. */
 import { chmod, copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { compileStatic, NO_REFERENCE } from "../../../scripts/reference/compile.ts";
@@ -6,13 +6,13 @@ import { image } from "../../support/project.ts";
 import { Apt } from "../apt.ts";
 import { boot, END, initrd, kernel } from "../vm.ts";
 
-/** The two that start: the image's files are the machine's root, the reference lies in a folder of its own. */
+/** The two that start: the image's files are the machine's root, the reference is in a separate folder. */
 export const SIDES = { ours: "/pause", reference: "/reference/pause" } as const;
 
-/** Starts at once, and the kernel's limit on all memory that is promised, in KiB: vm.overcommit_kbytes. */
+/** How many start at once, and the kernel's limit on committed memory, in KiB: vm.overcommit_kbytes. */
 export const CROWD = { starts: 30, limit: 4 * 1024 * 1024 } as const;
 
-/** What the kernel runs first. It prints one `key value` a line and switches the machine off. */
+/** What the kernel runs first. It prints one `key value` per line and switches the machine off. */
 const init = (crowd: boolean) => `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -23,7 +23,7 @@ echo "processor $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)"
 echo "flags $(sed -n 's/^flags.*: //p' /proc/cpuinfo | head -n 1)"
 resting() { grep -q '^State:.S' /proc/$1/status && grep -q '^SigCgt:.*14002' /proc/$1/status; } 2>/dev/null
 ended() { [ ! -e /proc/$1 ] || grep -q '^State:.Z' /proc/$1/status; } 2>/dev/null
-# The most that was promised until /stop appears, in KiB; without a process of its own for each look.
+# The most memory committed until /stop appears, in KiB; without a new process for each look.
 most() {
   most=0
   until [ -e /stop ]; do
@@ -52,7 +52,7 @@ life() {
   echo "$1_said $(tail -n 1 /said)"
 }
 
-# Many starts at once where the kernel promises no more memory than it may.
+# Many starts at once, with strict overcommit.
 crowd() {
   echo 2 >/proc/sys/vm/overcommit_memory; echo ${CROWD.limit} >/proc/sys/vm/overcommit_kbytes
   echo "limit $(awk '/^CommitLimit/ { print $2 }' /proc/meminfo)"
@@ -110,7 +110,7 @@ export async function parts(folder: string): Promise<Parts> {
   return { folder, kernel: system.image, root };
 }
 
-/** What a machine with such a processor printed, after at most `seconds`; with a crowd or without. */
+/** What a machine with that processor printed, after at most `seconds`; with a crowd or without. */
 export async function runMachine(
   { folder, kernel: system, root }: Parts,
   processor: string,

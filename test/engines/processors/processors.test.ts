@@ -1,6 +1,6 @@
 /**
- * Pause on processors that this machine is not, and where the kernel promises no more memory than it may: in virtual
- * machines with Debian's kernel, beside the C reference.
+ * Pause on other processors than this machine's, and with strict overcommit: in virtual machines with Debian's kernel,
+ * beside the C reference.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -12,15 +12,15 @@ import { record } from "../results.ts";
 import { emulator } from "../vm.ts";
 import { CROWD, type Parts, parts, runMachine, SIDES } from "./machine.ts";
 
-/** The longest that a machine may run, in seconds: alone on the host they take 30 and 10. */
+/** The longest that a machine may run, in seconds: on an idle host they take 30 and 10. */
 const LONGEST = 600;
 
-/** 128 and SIGILL, as a shell tells it. */
+/** 128 and SIGILL, as a shell reports it. */
 const ILLEGAL_INSTRUCTION = "132";
 
 const sides = Object.keys(SIDES) as (keyof typeof SIDES)[];
 
-/** What each side is seen to do where it runs. */
+/** What each side must print where it runs. */
 const runs = (side: keyof typeof SIDES) => ({
   [`${side}_version`]: `pause.ts ${pkg.version}`,
   [`${side}_version_status`]: "0",
@@ -57,7 +57,7 @@ describeEngine("processors", [emulator("amd64"), "cpio", "apt-get", "dpkg-deb", 
     for (const side of sides) expect(nehalem).toMatchObject(runs(side));
   });
 
-  test(`vm.overcommit_memory=2, ${CROWD.starts} starts at once under a limit of 4 GiB: all of both run`, async () => {
+  test(`vm.overcommit_memory=2, ${CROWD.starts} starts at once under a limit of 4 GiB: all run on both sides`, async () => {
     const promised = sides.map((side) => [side, Number(nehalem[`${side}_promised`])]);
     await record("processors, KiB promised to all starts at the most", Object.fromEntries(promised));
     expect(nehalem["limit"]).toBe(`${CROWD.limit}`);
@@ -65,7 +65,7 @@ describeEngine("processors", [emulator("amd64"), "cpio", "apt-get", "dpkg-deb", 
     for (const side of sides) expect(nehalem).toMatchObject({ [`${side}_started`]: all, [`${side}_good`]: all });
   });
 
-  test("a processor without SSE4.2 and POPCNT, qemu64: the reference runs, ours ends with SIGILL and says nothing", () => {
+  test("a processor without SSE4.2 and POPCNT, qemu64: the reference runs, ours ends silently with SIGILL", () => {
     for (const flag of ["sse4_2", "popcnt"]) expect(qemu64["flags"]?.split(" ")).not.toContain(flag);
     expect(qemu64).toMatchObject(runs("reference"));
     expect(qemu64).toMatchObject({

@@ -1,4 +1,4 @@
-/** The system calls that pause makes on an arm64 kernel, in a virtual machine: those that docs/seccomp.json lists for it. */
+/** The system calls that pause makes on an arm64 kernel, in a virtual machine, are those that docs/seccomp.json lists for it. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmod, copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,10 +13,10 @@ import { boot, END, emulator, initrd, kernel } from "../vm.ts";
 
 const PLATFORM = "linux-arm64";
 
-/** What it calls where the kernel has no clock in user space, and where Bun starts threads, which takes processors and time. */
+/** Calls made only where the kernel has no clock in user space, or if Bun starts threads, which takes processors and time. */
 const ELSEWHERE = ["clock_gettime", "clone", "clone3", "sched_yield"];
 
-/** What the kernel runs first: pause under strace, which has the loader and the libraries of its own folder. */
+/** What the kernel runs first: pause under strace, which uses the loader and libraries in its own folder. */
 const INIT = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -67,7 +67,7 @@ describeEngine("system calls on arm64", [emulator("arm64"), "cpio", "apt-get", "
 
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  test("from its execve to its end it makes those of the profile, and no others", () => {
+  test("from its execve to its end it makes the calls of the profile, and no others", () => {
     expect(seen["status"]).toBe("0");
     const traced = seen["calls"]?.trim().split(" ") ?? [];
     const listed = callsOf(profile, [PLATFORM])[PLATFORM] ?? [];

@@ -11,7 +11,7 @@ import { OciRuntime } from "../oci.ts";
 import { atRest } from "../pods/pod.ts";
 import { describeGenerations, PATIENCE } from "../requirements.ts";
 
-/** How pause must be seen to rest: as PID 1, with its handlers and its own filter on top of the profile. */
+/** How pause must wait: as PID 1, with its handlers and its own filter on top of the profile. */
 const RESTS = { pid: "1", Threads: "1", SigCgt: "0000000000014002", Seccomp: "2", NoNewPrivs: "1" };
 const SAID = "Shutting down, got signal: Terminated\n";
 

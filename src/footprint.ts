@@ -35,6 +35,8 @@ const RANGES = 16;
 const PT_LOAD = 1;
 const E_PHOFF = 32;
 const E_PHNUM = 56;
+/** How the name of the kernel's own library begins, which is in no file: "linu", vdso(7). */
+const VDSO = 0x756e696c;
 /** Bytes of an `Elf64_Phdr`: `p_type` is at 0, `p_vaddr` at 16, `p_memsz` at 40. */
 const PHDR = 56;
 
@@ -45,11 +47,13 @@ const AT_PHNUM = 5;
 /**
  * What the loader has loaded, the executable first, each from the first byte that its program headers map to the last.
  * `_r_debug` is the loader's `struct r_debug`, with the first `struct link_map` at 8; each has `l_addr`, what its addresses
- * are relative to, at 0 and the next one at 24 (link.h). The executable's addresses are absolute, and it has no header at 0.
+ * are relative to, at 0, its name at 8 and the next one at 24 (link.h). The executable's addresses are absolute, and it has no
+ * header at 0. The vDSO is left out: it is the kernel's, and gVisor's addresses are relative to where nothing is.
  */
 function loadedFiles(): Range[] {
   const found: Range[] = [];
   for (let map: Address = read.ptr(addressOf("_r_debug") + 8); map !== 0; map = read.ptr(map + 24)) {
+    if (read.u32(read.ptr(map + 8)) === VDSO) continue;
     const base = read.ptr(map);
     const headers = base === 0 ? auxiliary(AT_PHDR) : base + read.ptr(base + E_PHOFF);
     const count = base === 0 ? auxiliary(AT_PHNUM) : read.u16(base + E_PHNUM);
@@ -68,10 +72,7 @@ function loadedFiles(): Range[] {
   return found;
 }
 
-/**
- * The one of `files` that `address` lies in. Another may begin in a hole of it: on arm64, whose libraries are laid out for
- * pages of 64 KiB, the kernel puts the vDSO between the loader's code and its data.
- */
+/** The one of `files` that `address` lies in. */
 function homeOf(address: Address, files: readonly Range[]): Range {
   let home: Range = { start: 0, end: 0 };
   for (const it of files) if (it.start <= address && address < it.end) home = it;

@@ -175,7 +175,13 @@ export class OciRuntime extends Engine {
       if (limits.memory) Object.assign(spec.linux.resources, { memory: { limit: limits.memory, swap: limits.memory } });
       if (limits.seccomp) spec.linux.seccomp = limits.seccomp;
     });
-    return this.#start(name, bundle);
+    let container = await this.#start(name, bundle);
+    // The limit of one process catches runc itself, where it wants one more thread after it has set the limit.
+    for (let tries = 0; container.pid < 0 && tries < 5; tries++) {
+      if (!(await container.ended).stderr.includes("pthread_create failed: Resource temporarily unavailable")) break;
+      container = await this.#start(name, bundle);
+    }
+    return container;
   }
 
   /** Ends a container with `signal` and waits for its runtime. */

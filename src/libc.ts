@@ -19,8 +19,6 @@ export const SIG_DFL = 0;
 export const SA_NOCLDSTOP = 1;
 /** sigaction(2): the kernel reaps children itself as they die (bits/sigaction.h). */
 export const SA_NOCLDWAIT = 2;
-/** sigaction(2): back to the default action once the handler is called (bits/sigaction.h). */
-export const SA_RESETHAND = 0x80000000;
 /** madvise(2): give the pages back; they read as zero from then on (bits/mman-linux.h). */
 export const MADV_DONTNEED = 4;
 
@@ -133,12 +131,9 @@ export function blockSignals(set: Address, before: Address): void {
  */
 export const ACTION = 152;
 
-/**
- * Sets what `signal` does to the `struct sigaction` at `action`, if that is not 0, and stores what it did at `before`,
- * if that is not 0: sigaction(2). Returns 0, or -1 when the kernel refused.
- */
-export function sigaction(signal: number, action: Address, before: Address = 0): number {
-  return loop.sigaction(signal, action, before);
+/** Sets what `signal` does to the `struct sigaction` at `action`: sigaction(2). Returns 0, or -1 when the kernel refused. */
+export function sigaction(signal: number, action: Address): number {
+  return loop.sigaction(signal, action, 0);
 }
 
 /** The number of the system call sigsuspend(2): asm/unistd.h. */

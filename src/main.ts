@@ -31,5 +31,5 @@ try {
   if (argumentCount() > 1) cli(Bun.argv.slice(2), init);
   else init();
 } catch (error) {
-  refuse(error instanceof Error ? error.message : "the start failed");
+  refuse(error);
 }

@@ -3,7 +3,7 @@ import type { Arena } from "./arena.ts";
 import { type Address, blockSignals, SIGCHLD, SIGINT, SIGNAL_SET, SIGTERM, sigaction } from "./libc.ts";
 
 /** The signals that have a handler, as the first 4 bytes of a `sigset_t`. Each is blocked except during the wait, and while any of the handlers runs. */
-export const HANDLED = (1 << (SIGINT - 1)) | (1 << (SIGTERM - 1)) | (1 << (SIGCHLD - 1));
+const HANDLED = (1 << (SIGINT - 1)) | (1 << (SIGTERM - 1)) | (1 << (SIGCHLD - 1));
 
 /**
  * Blocks SIGINT, SIGTERM and SIGCHLD, which then wait for the init loop (a blocked signal is kept even for PID 1).

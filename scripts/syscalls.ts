@@ -2,13 +2,13 @@
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { command } from "./command/command.ts";
-import { withFolder } from "./command/folder.ts";
 import { ROOT } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
 import { hostPlatform, PLATFORMS, type Platform } from "./executable/platforms.ts";
 import { writeFolder } from "./image/assemble.ts";
 import { mirrorAt } from "./image/libc.ts";
 import { provenance } from "./image/provenance.ts";
+import { withFolder } from "./linux/folder.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { callsOf, PROFILE, type Profile, profileOf } from "./syscalls/profile.ts";
 import { programOf, type Tracer, trace } from "./syscalls/trace.ts";

@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { withFolder } from "../command/folder.ts";
+import { withFolder } from "../linux/folder.ts";
 import { pidNamespace } from "../linux/namespace.ts";
 import type { Program } from "./programs.ts";
 import { readyTime, versionTime } from "./start.ts";

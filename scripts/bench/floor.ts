@@ -1,10 +1,10 @@
 /** Compiles a program without a line of code: the floor of anything written in TypeScript. */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { withFolder } from "../command/folder.ts";
 import { DIST, ROOT } from "../command/project.ts";
 import { bundle, isOlder } from "../executable/compile.ts";
 import { hostPlatform } from "../executable/platforms.ts";
+import { withFolder } from "../linux/folder.ts";
 
 /** The path of the program, compiled by the pinned Bun with the settings of ours, and not sealed. It starts and ends, whatever its arguments. */
 export async function floor(): Promise<string> {

@@ -2,7 +2,7 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { withFolder } from "../command/folder.ts";
+import { withFolder } from "../linux/folder.ts";
 import { NO_SIGNALS, THREE_HANDLERS } from "../linux/proc.ts";
 import { compileGo, compileReference, compileStatic } from "../reference/compile.ts";
 

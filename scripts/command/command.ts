@@ -2,8 +2,8 @@
 import { parseArgs, stripVTControlCharacters } from "node:util";
 import { type ArgsDef, type CommandDef, defineCommand, type ParsedArgs, renderUsage, runMain } from "citty";
 import pkg from "../../package.json";
-import { isInterrupted, onInterrupt } from "../linux/interrupt.ts";
-import { removeLeft } from "./folder.ts";
+import { removeLeft } from "../linux/folder.ts";
+import { atExit } from "../linux/interrupt.ts";
 import { DIST } from "./project.ts";
 import { fail, InputError, progress } from "./report.ts";
 
@@ -54,12 +54,11 @@ export async function command<const O extends Options>(
     async run({ args, rawArgs }) {
       try {
         refuseMistakes(rawArgs, options);
-        onInterrupt(() => progress(""));
+        atExit(() => progress(""));
         removeLeft(DIST);
         await run(args);
       } catch (error) {
-        // If a signal is ending the process, whatever fails now fails because of it.
-        if (!isInterrupted()) fail(error);
+        fail(error);
       }
     },
   });

@@ -1,9 +1,9 @@
 /** Downloads: kept between builds, and checked whenever they are used. */
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { withFolder } from "../command/folder.ts";
 import { ROOT } from "../command/project.ts";
 import { InputError, notice } from "../command/report.ts";
+import { withFolder } from "../linux/folder.ts";
 
 /** Where they are kept; `npm ci` clears it. */
 export const CACHE = join(ROOT, "node_modules", ".cache", "pause-ts");

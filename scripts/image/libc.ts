@@ -3,9 +3,9 @@ import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError, messageOf, notice, withProgress } from "../command/report.ts";
+import { downloadByApt, mirrorsOfApt, NotThere, newest } from "../debian/apt.ts";
 import { inCache, kept, sha256Of } from "../executable/cache.ts";
 import type { Platform } from "../executable/platforms.ts";
-import { downloadByApt, mirrorsOfApt, NotThere, newest } from "./apt.ts";
 import { type DebianPackage, LIBC6, unpack } from "./debian.ts";
 
 /** Where packages come from. */

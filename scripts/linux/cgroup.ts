@@ -1,8 +1,7 @@
 /** Cgroups to weigh processes in, to stop them and to take their memory away: cgroups(7), version 1 or 2. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { endDescendants, onInterrupt } from "./interrupt.ts";
-import { until } from "./proc.ts";
+import { atExit } from "./interrupt.ts";
 
 /** A cgroup of our own. */
 export interface Cgroup {
@@ -45,14 +44,26 @@ export interface Processor extends Cgroup {
 const NAME = `pause-ts-${process.pid}`;
 const ROOT = "/sys/fs/cgroup";
 
-/** Whether the cgroup at `folder` can be and is removed now: while something runs in it, it cannot. */
-function isRemoved(folder: string): boolean {
-  try {
-    rmdirSync(folder);
-    return true;
-  } catch {
-    return false;
+/** The file that lets a frozen cgroup go on, and what it is written, by version. */
+const THAW = [
+  ["freezer.state", "THAWED"],
+  ["cgroup.freeze", "0"],
+] as const;
+
+/** Removes the cgroup at `folder`, whose processes are about to end. It stays if one does not within a second. */
+function removeCgroup(folder: string): void {
+  for (let tries = 0; existsSync(folder) && tries < 100; tries++) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      Bun.sleepSync(10);
+    }
   }
+}
+
+/** Lets what is frozen in the cgroup at `folder` go on: killed, it cannot end otherwise. */
+function thaw(folder: string): void {
+  for (const [file, thawed] of THAW) if (existsSync(join(folder, file))) writeFileSync(join(folder, file), thawed);
 }
 
 /** Removes what processes that have ended have left in the cgroup at `root`. */
@@ -60,15 +71,8 @@ function removeLeft(root: string): void {
   for (const name of readdirSync(root)) {
     const [, pid] = /^pause-ts-(\d+)$/.exec(name) ?? [];
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
-    const folder = join(root, name);
-    // What was frozen in it has been killed and ends as soon as it may go on.
-    for (const [file, thawed] of [
-      ["freezer.state", "THAWED"],
-      ["cgroup.freeze", "0"],
-    ] as const) {
-      if (existsSync(join(folder, file))) writeFileSync(join(folder, file), thawed);
-    }
-    for (let tries = 0; tries < 100 && !isRemoved(folder); tries++) Bun.sleepSync(10);
+    thaw(join(root, name));
+    removeCgroup(join(root, name));
   }
 }
 
@@ -89,17 +93,16 @@ function make(roots: readonly string[], control: string): string | undefined {
   return undefined;
 }
 
-/** What all kinds have: that at `folder` is removed when a signal ends this process. */
+/** The shared part: the cgroup at `folder` is removed at the latest when this process ends. */
 function base(folder: string): Cgroup {
-  const forget = onInterrupt(async () => {
-    await endDescendants();
-    await until("the cgroup to be empty", () => isRemoved(folder));
-  });
+  const undo = () => removeCgroup(folder);
+  atExit(undo);
+  process.prependListener("exit", () => thaw(folder));
   return {
     procs: join(folder, "cgroup.procs"),
     remove() {
       rmdirSync(folder);
-      forget();
+      process.off("exit", undo);
     },
   };
 }

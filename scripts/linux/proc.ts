@@ -1,26 +1,34 @@
 /** Observes processes through /proc: proc(5). */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** The signals that a pause handles, INT, TERM and CHLD, as the kernel writes a mask of them (`SigCgt`): bits 1, 14 and 16. */
+/** The signals that C's pause handles, INT, TERM and CHLD, as the kernel writes a mask of them (`SigCgt`): bits 1, 14 and 16. */
 export const THREE_HANDLERS = "0000000000014002";
 /** The mask of no signal. */
 export const NO_SIGNALS = "0000000000000000";
 
+/** INT and TERM, which every pause handles and waits for. */
+const HANDLED = 0x4002n;
+
 /** Fields of `/proc/PID/status` by name, values as the kernel writes them. */
 export type Status = Readonly<Record<string, string>>;
 
-/** The status of process `pid`; undefined when there is no such process. */
-export function status(pid: number): Status | undefined {
-  let text: string;
+/** The text of a file in /proc; empty if its process is gone. */
+function textOf(path: string): string {
   try {
-    text = readFileSync(`/proc/${pid}/status`, "utf8");
+    return readFileSync(path, "utf8");
   } catch {
-    return undefined;
+    return "";
   }
+}
+
+/** The status of process `pid` in the /proc mounted at `proc`; undefined if there is no such process. */
+export function status(pid: number, proc = "/proc"): Status | undefined {
+  const text = textOf(`${proc}/${pid}/status`);
+  if (text === "") return undefined;
   return Object.fromEntries(
     text.split("\n").map((line) => {
       const [key = "", value = ""] = line.split(/:\s*/, 2);
-      return [key, value];
+      return [key, value.trim()];
     }),
   );
 }
@@ -30,26 +38,25 @@ export function mask(now: Status | undefined, name: string): bigint {
   return BigInt(`0x${now?.[name] || "0"}`);
 }
 
-/** Whether a pause of which `now` is the status catches INT, TERM and CHLD and sleeps. */
+/** True if a pause of which `now` is the status sleeps and handles INT and TERM. */
 export function sleepsWithHandlers(now: Status | undefined): boolean {
-  const handled = BigInt(`0x${THREE_HANDLERS}`);
-  return (mask(now, "SigCgt") & handled) === handled && now?.["State"]?.startsWith("S") === true;
+  return (mask(now, "SigCgt") & HANDLED) === HANDLED && now?.["State"]?.startsWith("S") === true;
 }
 
 /**
- * Whether a pause of which `now` is the status is ready: it sleeps with its handlers and blocks none of their signals.
- * For ours that is only so inside sigsuspend(2), which is where the mask is lifted.
+ * True if a pause of which `now` is the status is ready: it sleeps with its handlers and blocks neither INT nor TERM.
+ * For ours that is only so inside sigsuspend(2), which lifts the mask.
  */
 export function showsReady(now: Status | undefined): boolean {
-  return sleepsWithHandlers(now) && (mask(now, "SigBlk") & BigInt(`0x${THREE_HANDLERS}`)) === 0n;
+  return sleepsWithHandlers(now) && (mask(now, "SigBlk") & HANDLED) === 0n;
 }
 
-/** Whether the pause `pid` is ready. */
+/** True if the pause `pid` is ready. */
 export function isReady(pid: number): boolean {
   return showsReady(status(pid));
 }
 
-/** Context switches of all threads of process `pid` so far, wanted and unwanted. Throws if it has ended. */
+/** Context switches of all threads of process `pid` so far, voluntary and involuntary. Throws if it has ended. */
 export function contextSwitches(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`).map((thread) => status(Number(thread)));
   return threads.reduce(
@@ -59,28 +66,47 @@ export function contextSwitches(pid: number): number {
   );
 }
 
-/** A process seen as somebody's child. */
-export interface Child {
+/** A process as /proc/PID/stat shows it: proc_pid_stat(5). */
+export interface Process {
   readonly pid: number;
+  readonly parent: number;
   /** One letter: R, S, D, T, Z … */
   readonly state: string;
+  /** Time of its start, in clock ticks since boot: with the PID it identifies a process. */
+  readonly started: string;
 }
 
-/** The children of `pid`, zombies included, found by the parent's ID in every `/proc/N/stat`. */
-export function childrenOf(pid: number): Child[] {
-  const children: Child[] = [];
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, "utf8");
-      // The second field is the command in parentheses and may hold anything, a closing parenthesis too.
-      const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      if (state && Number(parent) === pid) children.push({ pid: Number(name), state });
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  return children;
+/** The process `pid`, a number or `self`, in the /proc mounted at `proc`; undefined if it is gone. */
+export function processAt(pid: number | string, proc = "/proc"): Process | undefined {
+  const stat = textOf(`${proc}/${pid}/stat`);
+  // The second field is the command in parentheses and may contain anything, a closing parenthesis too.
+  const [state, parent, ...others] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  if (!state) return undefined;
+  return { pid: Number.parseInt(stat, 10), parent: Number(parent), state, started: others[17] ?? "" };
+}
+
+/** All processes in the /proc mounted at `proc`, zombies included. */
+export function processes(proc = "/proc"): Process[] {
+  const pids = readdirSync(proc).filter((name) => /^\d+$/.test(name));
+  return pids.flatMap((pid) => processAt(pid, proc) ?? []);
+}
+
+/** The children of `pid`, zombies included. */
+export function childrenOf(pid: number, proc = "/proc"): Process[] {
+  return processes(proc).filter(({ parent }) => parent === pid);
+}
+
+/** The children of `pid`, their children, and so on, zombies included: each behind its parent. */
+export function descendantsOf(pid: number, proc = "/proc"): Process[] {
+  const all = processes(proc);
+  const below = (parent: number): Process[] =>
+    all.filter((one) => one.parent === parent).flatMap((child) => [child, ...below(child.pid)]);
+  return below(pid);
+}
+
+/** True if the process `pid` has ended: it is gone, or a zombie. */
+export function hasEnded(pid: number): boolean {
+  return ["Z", "X", undefined].includes(processAt(pid)?.state);
 }
 
 /**

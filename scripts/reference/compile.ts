@@ -1,11 +1,11 @@
 /** Compiles what lies beside it: the C reference, which is the tests' oracle and the bench's yardstick, and its company. */
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, parse } from "node:path";
 import { version } from "../../package.json";
-import { makeFolder } from "../command/folder.ts";
 import { DIST, ROOT } from "../command/project.ts";
 import { isOlder } from "../executable/compile.ts";
+import { makeFolder } from "../linux/folder.ts";
 
 const SOURCES = join(ROOT, "scripts", "reference");
 
@@ -24,12 +24,7 @@ function output(): string {
     accessSync(existsSync(DIST) ? DIST : ROOT, constants.W_OK);
     return DIST;
   } catch {
-    if (elsewhere === undefined) {
-      const { path, remove } = makeFolder(tmpdir());
-      chmodSync(path, 0o755); // Another user may run what is in it.
-      process.once("exit", remove);
-      elsewhere = path;
-    }
+    elsewhere ??= makeFolder(tmpdir()).path;
     return elsewhere;
   }
 }

@@ -1,6 +1,6 @@
 /** The machine's wall clock, moved: adjtimex(2). */
 import { dlopen } from "bun:ffi";
-import { undoing } from "../linux/interrupt.ts";
+import { atExit } from "../linux/interrupt.ts";
 
 /** Adds to the time instead of setting it, so that moving to and fro loses nothing: linux/timex.h. */
 const ADJ_SETOFFSET = 0x100;
@@ -19,7 +19,14 @@ export function moveClock(seconds: number): boolean {
 }
 
 /** Does `task` with the clock moved by `seconds`, and moves it back, also when a signal ends this process. */
-export function withClockMoved<T>(seconds: number, task: () => Promise<T>): Promise<T> {
+export async function withClockMoved<T>(seconds: number, task: () => Promise<T>): Promise<T> {
+  const back = () => void moveClock(-seconds);
   moveClock(seconds);
-  return undoing(() => moveClock(-seconds), task);
+  atExit(back);
+  try {
+    return await task();
+  } finally {
+    process.off("exit", back);
+    back();
+  }
 }

@@ -1,10 +1,9 @@
 /** The PID 1 that a soak disturbs, in its own PID namespace and on its own disk. */
 import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { makeFolder } from "../command/folder.ts";
 import { InputError } from "../command/report.ts";
 import { type Freezer, freezer, type Memory, memory } from "../linux/cgroup.ts";
-import { onceOnly, onInterrupt } from "../linux/interrupt.ts";
+import { makeFolder } from "../linux/folder.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "../linux/namespace.ts";
 import { childrenOf, isReady, status, until } from "../linux/proc.ts";
 import { compileStorm } from "../reference/compile.ts";
@@ -66,7 +65,7 @@ export async function startPod(program: string, tracer: readonly string[], clock
   /** PID 1, or a process on the way to becoming it: the parent's only child, and the tracer's only grandchild. */
   const first = () => childrenOf((tracer.length > 0 && childrenOf(child.pid)[0]?.pid) || child.pid)[0]?.pid;
 
-  const dispose = onceOnly(async () => {
+  const dispose = async () => {
     cgroups.freezer?.thaw();
     // A tracer that is killed lets go of what it traces.
     const left = first();
@@ -78,9 +77,7 @@ export async function startPod(program: string, tracer: readonly string[], clock
       if (cgroup) await until("the cgroup to be empty", () => attempt(() => cgroup.remove()));
     }
     disk.remove();
-    forget();
-  });
-  const forget = onInterrupt(dispose);
+  };
   try {
     const ended = () => child.exitCode !== null || child.signalCode !== null;
     const pid = await until(`${program} to be ready`, () => {

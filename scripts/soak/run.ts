@@ -1,8 +1,8 @@
 /** One soak: disturbs a PID 1 for some time and looks at what is left of it. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { withFolder } from "../command/folder.ts";
 import { InputError, messageOf, progress } from "../command/report.ts";
+import { withFolder } from "../linux/folder.ts";
 import { childrenOf, contextSwitches, isReady, status, until } from "../linux/proc.ts";
 import { DISTURBANCES, planned } from "./disturbances.ts";
 import { type Pod, startPod } from "./pod.ts";

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { copyProject, runScript } from "../support/project.ts";
-import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
+import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 import { NAMESPACE } from "../support/subject.ts";
 
 /** Mounts a small disk on the folder `$0`, in its mount namespace, runs the rest, and lists what is on the disk afterwards. */
@@ -12,7 +12,7 @@ const ON_SMALL_DISK = 'mount -t tmpfs -o size="$1" tmpfs "$0" && shift && "$@"; 
 
 // Room for nothing, and for half the executable.
 for (const size of ["64k", "40m"]) {
-  testIf(NEEDS_PID_ONE, `a build on a disk of ${size}`, async () => {
+  testUnless(NEEDS_PID_ONE, `a build on a disk of ${size}`, async () => {
     const root = await mkdtemp(join(tmpdir(), "pause-disk-"));
     await copyProject(root, { downloads: true });
     await mkdir(join(root, "dist"));

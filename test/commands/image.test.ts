@@ -7,14 +7,15 @@ import { join } from "node:path";
 import pkg from "../../package.json";
 import { ROOT } from "../../scripts/command/project.ts";
 import { InputError } from "../../scripts/command/report.ts";
+import type { Ran } from "../../scripts/command/run.ts";
+import { downloadByApt, hasApt } from "../../scripts/debian/apt.ts";
 import { Elf } from "../../scripts/executable/elf.ts";
 import { hostPlatform, PLATFORMS } from "../../scripts/executable/platforms.ts";
-import { downloadByApt, hasApt } from "../../scripts/image/apt.ts";
 import { LIBC6 } from "../../scripts/image/debian.ts";
 import { mirrorAt } from "../../scripts/image/libc.ts";
 import { parseReference } from "../../scripts/image/name.ts";
 import { labels } from "../../scripts/image/provenance.ts";
-import { evaluate, freshProject, image, type Outcome, POOL, runScript } from "../support/project.ts";
+import { evaluate, freshProject, image, POOL, runScript } from "../support/project.ts";
 import { NEEDS_LOOPBACK, testIf } from "../support/skip.ts";
 
 let folder = "";
@@ -24,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Expects one line on standard error that matches `what`, and nothing in the folder `where` but `kept`. */
-async function expectRefusal(outcome: Outcome, what: RegExp, where: string, kept: readonly string[]): Promise<void> {
+async function expectRefusal(outcome: Ran, what: RegExp, where: string, kept: readonly string[]): Promise<void> {
   expect(outcome.stderr).toMatch(what);
   expect(outcome.stderr.trimEnd().split("\n")).toHaveLength(1);
   expect(outcome.stdout).toBe("");
@@ -176,7 +177,7 @@ describe("a Debian mirror", () => {
   }
 
   /** Asks `mirror` for libc6 in a project with an empty cache. `patience` is an option of Supply, as source text, or empty. */
-  async function ask(mirror: string, patience: string): Promise<Outcome> {
+  async function ask(mirror: string, patience: string): Promise<Ran> {
     const { root } = await freshProject(folder);
     const code = `import { libc6 } from "./scripts/image/libc.ts";
       import { hostPlatform } from "./scripts/executable/platforms.ts";

@@ -4,11 +4,12 @@ import { createHash } from "node:crypto";
 import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Ran } from "../../scripts/command/run.ts";
+import { hasApt } from "../../scripts/debian/apt.ts";
 import { hostPlatform } from "../../scripts/executable/platforms.ts";
-import { hasApt } from "../../scripts/image/apt.ts";
 import { LIBC6 } from "../../scripts/image/debian.ts";
 import { bring } from "../../scripts/image/libc.ts";
-import { evaluate, freshProject, type Outcome, POOL } from "../support/project.ts";
+import { evaluate, freshProject, POOL } from "../support/project.ts";
 import { testIf } from "../support/skip.ts";
 
 const { architecture } = hostPlatform();
@@ -83,7 +84,7 @@ async function mirrorWith(mirror: string, version: string): Promise<{ release: s
 }
 
 /** Asks `mirror` for libc6 in the project `root`, with an index that must be signed by a key in `keyring`; prints the version. */
-function ask(root: string, mirror: string, keyring: string): Promise<Outcome> {
+function ask(root: string, mirror: string, keyring: string): Promise<Ran> {
   const supply = JSON.stringify({ mirror: `file://${mirror}`, keyring });
   const code = `import { libc6 } from "./scripts/image/libc.ts";
     import { hostPlatform } from "./scripts/executable/platforms.ts";

@@ -4,9 +4,10 @@ import { chmod, cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
+import type { Ran } from "../../scripts/command/run.ts";
 import { NO_REFERENCE } from "../../scripts/reference/compile.ts";
-import { copyProject, type Outcome, runScript } from "../support/project.ts";
-import { IS_ROOT, NEEDS_PID_ONE, NEEDS_ROOT, testIf } from "../support/skip.ts";
+import { copyProject, runScript } from "../support/project.ts";
+import { IS_ROOT, NEEDS_PID_ONE, NEEDS_ROOT, testUnless } from "../support/skip.ts";
 import { IMAGE_USER } from "../support/subject.ts";
 
 const NEEDS_CC = Bun.which("cc") ? undefined : NO_REFERENCE;
@@ -26,7 +27,7 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 const recorded = () => readFile(join(root, "test", "contract", "reference.json"), "utf8");
 
 /** Records in the copy. */
-const record = (env: Readonly<Record<string, string>> = {}, wrapper: readonly string[] = []): Promise<Outcome> =>
+const record = (env: Readonly<Record<string, string>> = {}, wrapper: readonly string[] = []): Promise<Ran> =>
   runScript(join("..", "test", "contract", "record.ts"), [], env, root, wrapper);
 
 /** The command that makes root an ordinary user for what is appended to it. */
@@ -38,7 +39,7 @@ const NO_USER =
     : undefined;
 
 /** Expects one line that says what is missing, and an unchanged record. */
-async function expectRefusal({ status, stdout, stderr }: Outcome, what: string): Promise<void> {
+async function expectRefusal({ status, stdout, stderr }: Ran, what: string): Promise<void> {
   expect({ status, stdout, stderr }).toEqual({
     status: 1,
     stdout: "",
@@ -51,11 +52,11 @@ test("without a compiler it refuses, and the record is unchanged", async () => {
   await expectRefusal(await record({ PATH: "/nonexistent" }), NO_REFERENCE);
 });
 
-testIf(NO_USER ?? NEEDS_CC, "as an ordinary user it refuses, and the record stays", async () => {
+testUnless(NO_USER ?? NEEDS_CC, "as an ordinary user it refuses, and the record stays", async () => {
   await expectRefusal(await record({}, AS_USER), "needs root");
 });
 
-testIf(NEEDS_CC ?? NEEDS_ROOT ?? NEEDS_PID_ONE, "it records every answer or none", async () => {
+testUnless(NEEDS_CC ?? NEEDS_ROOT ?? NEEDS_PID_ONE, "it records every answer or none", async () => {
   const folder = join(root, "test", "contract");
   const asking = (...names: readonly string[]) => `import { test } from "bun:test";
     import { referenceAnswer } from "../support/record.ts";

@@ -8,12 +8,12 @@ import { PLATFORMS, platformNamed } from "../../scripts/executable/platforms.ts"
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { NO_SIGNALS, THREE_HANDLERS } from "../../scripts/linux/proc.ts";
 import { runScript } from "../support/project.ts";
-import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
+import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 
 /** The signal masks as start shows them. */
 const MASKS = `SigBlk ${NO_SIGNALS}, SigCgt ${THREE_HANDLERS}`;
 
-testIf(NEEDS_PID_ONE, "start shows every step", async () => {
+testUnless(NEEDS_PID_ONE, "start shows every step", async () => {
   const { status, stdout, stderr } = await runScript("start.ts");
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   for (const fact of [

@@ -4,13 +4,13 @@ import { childrenOf, contextSwitches, status, until } from "../../scripts/linux/
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { expectBurstReaped, inside, noneLeft } from "../support/burst.ts";
 import { TERMINATED } from "../support/output.ts";
-import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
+import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 import { OURS, start, startReady, whileRunning } from "../support/subject.ts";
 
 const pidOne = { pidOne: true };
 
 /** Defines a test that takes a PID 1. */
-const inNamespace = (title: string, body: () => Promise<void>) => testIf(NEEDS_PID_ONE, title, body);
+const inNamespace = (title: string, body: () => Promise<void>) => testUnless(NEEDS_PID_ONE, title, body);
 
 describe("bursts of orphans that die at once", () => {
   for (const count of [1, 50, 1000]) inNamespace(`${count}`, () => expectBurstReaped(count));
@@ -37,7 +37,7 @@ inNamespace("a child that stops and continues wakes nobody and stays", () =>
       await until("the continuation", () => childrenOf(subject.pid)[0]?.state === "S");
     }
     expect(contextSwitches(subject.pid)).toBe(before);
-    expect(childrenOf(subject.pid)).toEqual([{ pid: child.pid, state: "S" }]);
+    expect(childrenOf(subject.pid)).toMatchObject([{ pid: child.pid, state: "S" }]);
     process.kill(child.pid, "SIGKILL");
     await noneLeft(subject);
   }),

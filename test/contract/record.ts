@@ -2,11 +2,11 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { command } from "../../scripts/command/command.ts";
-import { withFolder } from "../../scripts/command/folder.ts";
 import { DIST, ROOT } from "../../scripts/command/project.ts";
 import { InputError } from "../../scripts/command/report.ts";
 import { compile, isStale } from "../../scripts/executable/compile.ts";
 import { hostPlatform } from "../../scripts/executable/platforms.ts";
+import { withFolder } from "../../scripts/linux/folder.ts";
 import { NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { RECORD } from "../support/record.ts";
 import { NEEDS_PID_ONE, NEEDS_ROOT } from "../support/skip.ts";

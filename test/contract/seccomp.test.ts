@@ -4,7 +4,7 @@ import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { numberOf } from "../support/calls.ts";
 import { NOT_FIRST, TERMINATED } from "../support/output.ts";
 import { profile } from "../support/profile.ts";
-import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
+import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 import { OURS, start, startReady } from "../support/subject.ts";
 
 /** What the loader of glibc 2.42 and later calls beside: the image's, which the profile is for, is older than some machine's. */
@@ -16,7 +16,7 @@ for (const [error, refusal] of Object.entries({ EPERM: 1, ENOSYS: 38 })) {
   const spec = { program: OURS, allowed, refusal };
   describe(`all calls but those of the profile fail with ${error}`, () => {
     for (const pidOne of [true, false]) {
-      testIf(pidOne && NEEDS_PID_ONE, `it waits and ends, ${pidOne ? "PID 1" : "another PID"}`, async () => {
+      testUnless(pidOne && NEEDS_PID_ONE, `it waits and ends, ${pidOne ? "PID 1" : "another PID"}`, async () => {
         const subject = await startReady(spec, { pidOne });
         subject.send(SIGTERM);
         const stderr = pidOne ? TERMINATED : `${NOT_FIRST}${TERMINATED}`;
@@ -24,7 +24,7 @@ for (const [error, refusal] of Object.entries({ EPERM: 1, ENOSYS: 38 })) {
       });
     }
     for (const option of ["-v", "--help"]) {
-      testIf(undefined, `${option} is answered`, async () => {
+      testUnless(undefined, `${option} is answered`, async () => {
         const { stdout, ...end } = await (await start({ ...spec, args: [option] })).ended();
         expect(end).toEqual({ exit: 0, signal: null, stderr: "" });
         expect(stdout).toContain(option === "-v" ? "pause.ts" : "USAGE");

@@ -3,7 +3,7 @@ import { expect } from "bun:test";
 import { SETTABLE } from "../../scripts/linux/signals.ts";
 import { forAll } from "../support/parallel.ts";
 import { mustRecord, referenceAnswer } from "../support/record.ts";
-import { NEEDS_PID_ONE, testIf } from "../support/skip.ts";
+import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 import { OURS, type Subject, settled, startReady } from "../support/subject.ts";
 
 const SENDERS = {
@@ -26,7 +26,7 @@ for (const sender of Object.keys(SENDERS) as (keyof typeof SENDERS)[]) {
   for (const inherited of ["default", "ignored"] as const) {
     const missing = SENDERS[sender].pidOne ? NEEDS_PID_ONE : undefined;
     const title = `all signals to ${sender}, inherited as ${inherited}`;
-    testIf(missing, title, async () => {
+    testUnless(missing, title, async () => {
       await forAll(SETTABLE, 4, async (signal) => {
         const ask = (program: string) => observe(program, sender, signal, inherited === "ignored");
         const key = `signals: ${signal} to ${sender}, inherited as ${inherited}`;

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { childrenOf, mask, type Status, status, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { NOT_FIRST, TERMINATED } from "../support/output.ts";
-import { NEEDS_TRACING, testIf } from "../support/skip.ts";
+import { NEEDS_TRACING, testUnless } from "../support/skip.ts";
 import { startStepped } from "../support/stepped.ts";
 import { NAMESPACE, OURS } from "../support/subject.ts";
 
@@ -51,7 +51,7 @@ async function terminatedEarly(): Promise<boolean> {
   }
 }
 
-testIf(
+testUnless(
   NEEDS_TRACING,
   "PID 1 keeps a SIGTERM that comes after it has held the signals and before it has handlers",
   // On a busy machine half a second may pass unseen.

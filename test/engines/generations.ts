@@ -1,9 +1,5 @@
 /** The generations of container engines that the tests run: this machine's packages, and those of Debian 13 and sid in separate roots. */
-import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { debianMirrors } from "./apt.ts";
-import { KEPT, kept } from "./cache.ts";
-import { output } from "./command.ts";
+import { debianRoot } from "../../scripts/debian/root.ts";
 
 /** A root file system with container engines in it. */
 export interface Generation {
@@ -25,35 +21,6 @@ const ENGINES = [
 /** What publishes an image. */
 const PUBLISHERS = ["cosign", "jq", "oras"] as const;
 
-/**
- * The root of a Debian suite as of this week, with `packages`: sid's change daily, and one download a week is enough. If
- * it cannot be installed, the newest earlier root is used. Throws with debootstrap's messages if there is none.
- */
-async function debian(suite: string, packages: readonly string[]): Promise<string> {
-  const week = Math.floor(Date.now() / (7 * 24 * 3600 * 1000));
-  const list = Bun.hash(packages.join()).toString(36);
-  const before = async () => {
-    const names = await readdir(KEPT).catch((): string[] => []);
-    return names.filter((name) => new RegExp(`^debian-${suite}-\\d+-\\w+$`).test(name)).sort();
-  };
-  try {
-    const root = await kept(`debian-${suite}-${week}-${list}`, async (path) => {
-      console.log(`downloading Debian ${suite}, once a week: this takes two minutes`);
-      const [mirror] = await debianMirrors();
-      await output(["debootstrap", "--variant=minbase", `--include=${packages.join(",")}`, suite, path, mirror]);
-      await rm(join(path, "var", "cache", "apt"), { recursive: true });
-    });
-    // Last week's stays, for a run that began then.
-    for (const name of (await before()).slice(0, -2)) await rm(join(KEPT, name), { recursive: true, force: true });
-    return root;
-  } catch (error) {
-    const newest = (await before()).findLast((name) => name.endsWith(`-${list}`));
-    if (newest === undefined) throw error;
-    console.log(`Debian ${suite} cannot be installed today: ${newest} is used`);
-    return join(KEPT, newest);
-  }
-}
-
 /** This machine's engines: Debian 12's in CI. */
 export const MACHINE: Generation = {
   name: "this machine",
@@ -65,14 +32,14 @@ export const MACHINE: Generation = {
 export const TRIXIE: Generation = {
   name: "Debian 13",
   takes: () => ["debootstrap"],
-  root: () => debian("trixie", ENGINES),
+  root: () => debianRoot("trixie", ENGINES),
 };
 
 /** Debian sid's engines, and the newest tools that publish an image. */
 const UNSTABLE: Generation = {
   name: "Debian sid",
   takes: () => ["debootstrap"],
-  root: () => debian("sid", [...ENGINES, ...PUBLISHERS]),
+  root: () => debianRoot("sid", [...ENGINES, ...PUBLISHERS]),
 };
 
 /**

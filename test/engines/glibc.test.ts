@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Apt } from "../../scripts/debian/apt.ts";
 import { OURS } from "../support/subject.ts";
-import { Apt } from "./apt.ts";
 import { describeEngine, PATIENCE } from "./requirements.ts";
 
 describeEngine("glibc 2.31", ["chroot"], () => {

@@ -2,9 +2,9 @@
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { kept } from "../../scripts/command/kept.ts";
+import { Apt } from "../../scripts/debian/apt.ts";
 import { until } from "../../scripts/linux/proc.ts";
-import { Apt } from "./apt.ts";
-import { kept } from "./cache.ts";
 import type { Host, Result } from "./host.ts";
 import { busyboxRoot, type Image, unpack } from "./images.ts";
 

@@ -1,7 +1,7 @@
 /** Virtual machines with a Debian kernel, for what this machine's kernel does not offer. Emulated: no KVM. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { Apt } from "./apt.ts";
+import type { Apt } from "../../scripts/debian/apt.ts";
 
 /** An architecture, as Debian names it. */
 export type Architecture = "amd64" | "arm64";

@@ -8,7 +8,7 @@ import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
 import type { Launch } from "../support/launch.ts";
 import { contents, isUnnamed, type Mapping, MEMORY_DENIED, mappings } from "../support/memory.ts";
 import { ENDINGS, NOT_FIRST } from "../support/output.ts";
-import { NEEDS_PTRACE, testIf } from "../support/skip.ts";
+import { NEEDS_PTRACE, testUnless } from "../support/skip.ts";
 import { OURS, startReady, whileRunning } from "../support/subject.ts";
 import { expectLight, PAGE } from "../support/weight.ts";
 
@@ -49,7 +49,7 @@ const WAYS: Readonly<Record<string, [Partial<Launch>, missing: string | undefine
 
 describe.each(Object.entries(WAYS))("%s", (_, [launch, missing]) => {
   const part = (title: string, body: (all: readonly Mapping[], pid: number) => void, without?: string) =>
-    testIf(missing ?? without, title, () =>
+    testUnless(missing ?? without, title, () =>
       whileRunning(startReady({ program: OURS, ...launch }), async ({ pid }) => body(mappings(pid), pid)),
     );
   part("libc stays, and nothing of the executable", (all) => {

@@ -4,7 +4,7 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { isReady, NO_SIGNALS, status, THREE_HANDLERS, until } from "../../scripts/linux/proc.ts";
 import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
 import { expectUndisturbed } from "../support/quiet.ts";
-import { NEEDS_PID_ONE, NEEDS_PTRACE, testIf } from "../support/skip.ts";
+import { NEEDS_PID_ONE, NEEDS_PTRACE, testUnless } from "../support/skip.ts";
 import { OURS, type Subject, startReady, whileRunning } from "../support/subject.ts";
 import { expectLight } from "../support/weight.ts";
 
@@ -17,7 +17,7 @@ describe("at rest", () => {
     const who = pidOne ? "PID 1" : "another PID";
     const start = () => startReady({ program: OURS }, { pidOne });
 
-    testIf(pidOne && NEEDS_PID_ONE, `${who} shows the contract's masks, one thread and little memory`, () =>
+    testUnless(pidOne && NEEDS_PID_ONE, `${who} shows the contract's masks, one thread and little memory`, () =>
       whileRunning(start(), async (subject) => {
         const now = status(subject.pid);
         expect(now).toMatchObject({
@@ -31,7 +31,7 @@ describe("at rest", () => {
       }),
     );
     // Pause is not dumpable: only root may see its descriptors.
-    testIf((pidOne && NEEDS_PID_ONE) || NEEDS_PTRACE, `${who} has three descriptors`, () =>
+    testUnless((pidOne && NEEDS_PID_ONE) || NEEDS_PTRACE, `${who} has three descriptors`, () =>
       whileRunning(start(), expectThreeDescriptors),
     );
   }
@@ -43,7 +43,7 @@ describe("at rest", () => {
 test(`another PID${NEEDS_PID_ONE ? "" : " and PID 1"} at rest: not woken once in 5 s${NEEDS_PID_ONE ? ` (PID 1 is skipped: ${NEEDS_PID_ONE})` : ""}`, () =>
   expectUndisturbed(5));
 
-testIf(NEEDS_PTRACE, "descriptors that were inherited stay open", async () => {
+testUnless(NEEDS_PTRACE, "descriptors that were inherited stay open", async () => {
   // Not through the launcher: Bun would close them.
   const pause = Bun.spawn(["sh", "-c", 'exec 3</dev/null 7</dev/zero "$0"', OURS], { stderr: "ignore" });
   try {

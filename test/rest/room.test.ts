@@ -2,10 +2,10 @@
 import { expect } from "bun:test";
 import { NO_CALL } from "../support/calls.ts";
 import { contents, isUnnamed, MEMORY_DENIED, mappings } from "../support/memory.ts";
-import { NEEDS_PTRACE, testIf } from "../support/skip.ts";
+import { NEEDS_PTRACE, testUnless } from "../support/skip.ts";
 import { OURS, startReady, whileRunning } from "../support/subject.ts";
 
-testIf(NEEDS_PTRACE ?? MEMORY_DENIED, "at least 1 KiB is free behind what is handed out", () =>
+testUnless(NEEDS_PTRACE ?? MEMORY_DENIED, "at least 1 KiB is free behind what is handed out", () =>
   // With a filter more is put there.
   whileRunning(startReady({ program: OURS, refused: [[NO_CALL]] }), async ({ pid }) => {
     const writable = mappings(pid).filter((it) => isUnnamed(it) && it.permissions === "rw-");

@@ -4,7 +4,7 @@ import { isReady, status, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import type { Launch } from "./launch.ts";
 import { mustRecord, referenceAnswer } from "./record.ts";
-import { NEEDS_PID_ONE, NEEDS_ROOT, testIf } from "./skip.ts";
+import { NEEDS_PID_ONE, NEEDS_ROOT, testUnless } from "./skip.ts";
 import { OURS, type Outcome, start } from "./subject.ts";
 
 /** A case: everything of the launch but the program, and where it runs. */
@@ -43,7 +43,7 @@ function missingFor({ pidOne, root, missing }: Case): string | undefined {
  */
 export function sameAsReference(about: string, title: string, it: Case, more: (ours: Observation) => void): void {
   const missing = missingFor(it);
-  testIf(missing, title, async () => {
+  testUnless(missing, title, async () => {
     const ours = await observe(OURS, it);
     expect(ours).toEqual(await referenceAnswer(`${about}: ${title}`, (program) => observe(program, it)));
     more(ours);

@@ -2,52 +2,26 @@
 import { cp, mkdir, mkdtemp, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
-
-/** How a script ended and what it said. */
-export interface Outcome {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+import { type Ran, run } from "../../scripts/command/run.ts";
 
 /**
  * Runs `script` of the project in `root` with Bun in a pipe, as `npm run` does, with these environment variables besides.
  *
  * @param wrapper a command that the one to run is appended to
  */
-export async function runScript(
+export function runScript(
   script: string,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
   root = ROOT,
   wrapper: readonly string[] = [],
-): Promise<Outcome> {
-  const child = Bun.spawn([...wrapper, process.execPath, join(root, "scripts", script), ...args], {
-    cwd: root,
-    env: { ...process.env, ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  return { status, stdout, stderr };
+): Promise<Ran> {
+  return run([...wrapper, process.execPath, join(root, "scripts", script), ...args], { cwd: root, env });
 }
 
 /** Runs `code`, a module, in the folder of a project: see `runScript`. */
-export async function evaluate(
-  code: string,
-  root: string,
-  env: Readonly<Record<string, string>> = {},
-): Promise<Outcome> {
-  const child = Bun.spawn([process.execPath, "--eval", code], {
-    cwd: root,
-    env: { ...process.env, ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  return { status, stdout, stderr };
+export function evaluate(code: string, root: string, env: Readonly<Record<string, string>> = {}): Promise<Ran> {
+  return run([process.execPath, "--eval", code], { cwd: root, env });
 }
 
 /** Runs `scripts/image.ts`: see `runScript`. */
@@ -56,7 +30,7 @@ export function image(
   env?: Readonly<Record<string, string>>,
   root?: string,
   wrapper?: readonly string[],
-): Promise<Outcome> {
+): Promise<Ran> {
   return runScript("image.ts", args, env, root, wrapper);
 }
 

@@ -1,14 +1,20 @@
 /**
- * Loaded before all tests: what they put where temporary files go is in one folder of this run's. It is removed in the end,
- * also when a signal ends the run; what a run left that was killed, the next one removes.
+ * Loaded before all tests: temporary files are in one folder of this run. It is removed at the end, also when a signal ends
+ * the run; that of a run that was killed, the next one removes.
  */
 import { afterAll } from "bun:test";
-import { chmodSync } from "node:fs";
+import { chmodSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { makeFolder } from "../../scripts/command/folder.ts";
+import { join } from "node:path";
+import { makeFolder } from "../../scripts/linux/folder.ts";
 
 const folder = makeFolder(tmpdir());
-// Some of what is tested runs as another user.
-chmodSync(folder.path, 0o755);
 process.env["TMPDIR"] = folder.path;
-afterAll(() => folder.remove());
+afterAll(folder.remove);
+
+/** Makes a folder whose name begins with `name`, which other users may look into, and returns its path. It is removed with the run's. */
+export function temporary(name: string): string {
+  const path = mkdtempSync(join(folder.path, `${name}-`));
+  chmodSync(path, 0o755);
+  return path;
+}

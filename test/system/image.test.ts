@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import pkg from "../../package.json";
 import { messageOf } from "../../scripts/command/report.ts";
+import type { Ran } from "../../scripts/command/run.ts";
 import { CACHE } from "../../scripts/executable/cache.ts";
 import { Elf } from "../../scripts/executable/elf.ts";
 import { PLATFORMS } from "../../scripts/executable/platforms.ts";
@@ -14,7 +15,7 @@ import { libc6 } from "../../scripts/image/libc.ts";
 import { imageLicence, licenceTexts } from "../../scripts/image/licences.ts";
 import { librariesOf } from "../../scripts/image/rootfs.ts";
 import { ArchiveReader, type Descriptor, type Index, type Manifest, type ReadImage } from "../support/image-reader.ts";
-import { freshProject, image, type Outcome, POOL } from "../support/project.ts";
+import { freshProject, image, POOL } from "../support/project.ts";
 import { testIf } from "../support/skip.ts";
 
 /** Limits: files of an image, and its layers compressed with gzip, in bytes. */
@@ -46,7 +47,7 @@ interface Component {
 }
 
 let folder = "";
-let built: Outcome;
+let built: Ran;
 let archive: ArchiveReader;
 let index: Index;
 let indexDescriptor: Descriptor;

@@ -5,12 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../package.json";
 import { messageOf } from "../../scripts/command/report.ts";
+import type { Ran } from "../../scripts/command/run.ts";
 import { EXECUTABLES } from "../../scripts/executable/bun.ts";
 import { CACHE, sha256Of } from "../../scripts/executable/cache.ts";
 import { hostPlatform, PLATFORMS, type Platform } from "../../scripts/executable/platforms.ts";
 import { LIBC6 } from "../../scripts/image/debian.ts";
 import { libc6 } from "../../scripts/image/libc.ts";
-import { copyProject, image, type Outcome, runScript } from "../support/project.ts";
+import { copyProject, image, runScript } from "../support/project.ts";
 import { testIf } from "../support/skip.ts";
 
 const host = hostPlatform();
@@ -59,7 +60,7 @@ async function components(
   platform: Platform,
   args: readonly string[],
   root?: string,
-): Promise<{ built: Outcome; named: Map<string, Component> }> {
+): Promise<{ built: Ran; named: Map<string, Component> }> {
   const path = join(await mkdtemp(join(folder, "out-")), "a.tar");
   const built = await image(["--platform", platform.name, "--output", path, ...args], { SOURCE_DATE_EPOCH: "1" }, root);
   expect({ status: built.status, stderr: built.status === 0 ? "" : built.stderr }).toEqual({ status: 0, stderr: "" });

@@ -2,7 +2,8 @@
 import { chmod, copyFile, mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { ROOT } from "../../../scripts/command/project.ts";
-import { Apt } from "../apt.ts";
+import { Apt } from "../../../scripts/debian/apt.ts";
+import { unpackRoot } from "../apt.ts";
 import { busyboxImage, type Image, pauseImage, referenceImage } from "../images.ts";
 import { boot, disk, END, type Kernel, kernel } from "../vm.ts";
 
@@ -107,7 +108,7 @@ export async function runMachine(folder: string, seconds: number): Promise<Reado
   const apt = await Apt.open(join(folder, "apt"), { suite: SUITE });
   const system = await kernel(apt, "linux-image-cloud-amd64", join(folder, "kernel"));
   const root = join(folder, "root");
-  await apt.root(PACKAGES, root);
+  await unpackRoot(apt, PACKAGES, root);
   for (const name of ["dev", "proc", "root", "run", "sys", "tmp"]) await mkdir(join(root, name), { recursive: true });
   await furnish(root, folder, system);
   for (const [name, text] of Object.entries(SETTINGS)) await Bun.write(join(root, "etc", name), text);

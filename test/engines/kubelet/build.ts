@@ -2,8 +2,9 @@
 import { cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { Apt } from "../apt.ts";
-import { kept } from "../cache.ts";
+import { kept } from "../../../scripts/command/kept.ts";
+import { Apt } from "../../../scripts/debian/apt.ts";
+import { unpackSource } from "../apt.ts";
 import { output } from "../command.ts";
 
 /** The last kubelet whose sources Debian has; dockershim, which uses the flag, was removed in 1.24. */
@@ -24,7 +25,7 @@ async function build(folder: string): Promise<string> {
   const apt = await Apt.open(join(folder, "apt"), { suite: SUITE });
   const compiler = join(folder, "compiler");
   await apt.unpack([`golang-${COMPILER}-go`, `golang-${COMPILER}-src`], compiler);
-  const { version, tree } = await apt.source("kubernetes");
+  const { version, tree } = await unpackSource(apt, "kubernetes");
   if (!version.includes(`really${VERSION}-`)) throw new Error(`the source package has become ${version}`);
   // Its dependencies are in the tree, which has to be at the path that the import paths name.
   const place = join(folder, "path", "src", "k8s.io", "kubernetes");
@@ -57,7 +58,7 @@ async function build(folder: string): Promise<string> {
 
 /**
  * Path of a kubelet 1.20 with dockershim: the one that the variable KUBELET names, or the one kept in
- * `$XDG_CACHE_HOME/pause-ts` (test/engines/cache.ts), which the first call builds. Throws with the reason if it cannot be built.
+ * `$XDG_CACHE_HOME/pause-ts` (scripts/command/kept.ts), which the first call builds. Throws with the reason if it cannot be built.
  */
 export async function kubelet(): Promise<string> {
   const { KUBELET } = process.env;

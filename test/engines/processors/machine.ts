@@ -1,9 +1,9 @@
 /** A virtual machine with a given processor, in which both pauses start, alone and many at once. */
 import { chmod, copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { Apt } from "../../../scripts/debian/apt.ts";
 import { compileStatic, NO_REFERENCE } from "../../../scripts/reference/compile.ts";
 import { image } from "../../support/project.ts";
-import { Apt } from "../apt.ts";
 import { boot, END, initrd, kernel } from "../vm.ts";
 
 /** The two that start: the image's files are the machine's root, the reference is in a separate folder. */

@@ -1,7 +1,8 @@
 /** Keeps what takes minutes to make for later runs, outside the clone. */
-import { exists, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { exists, mkdir, rename } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { withFolder } from "../linux/folder.ts";
 
 /** The folder of everything that is kept. */
 export const KEPT = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "pause-ts");
@@ -14,15 +15,12 @@ export async function kept(name: string, make: (path: string) => Promise<void>):
   const path = join(KEPT, name);
   if (await exists(path)) return path;
   await mkdir(KEPT, { recursive: true });
-  const work = await mkdtemp(join(KEPT, `${name}.part-`));
-  try {
+  await withFolder(KEPT, async (work) => {
     await make(join(work, name));
     // Another run may have been quicker: its result is as good.
     await rename(join(work, name), path).catch(async (error: unknown) => {
       if (!(await exists(path))) throw error;
     });
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+  });
   return path;
 }

@@ -1,0 +1,38 @@
+/** Runs a command of this machine to its end. */
+import { InputError } from "./report.ts";
+
+/** How a command ended and what it wrote. */
+export interface Ran {
+  /** Exit status, or 128 and the signal's number if a signal ended it. */
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The surroundings of a command. */
+export interface Surroundings {
+  /** The working directory; default: this process's. */
+  readonly cwd?: string | undefined;
+  /** Variables to add to this process's environment. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Runs `command`, without an input. Throws if it cannot be started. */
+export async function run(command: readonly string[], { cwd, env }: Surroundings = {}): Promise<Ran> {
+  const child = Bun.spawn([...command], {
+    ...(cwd !== undefined && { cwd }),
+    env: { ...process.env, ...env },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { status, stdout, stderr };
+}
+
+/** Runs a command that must succeed and returns what it wrote to standard output. Throws an InputError with all it wrote otherwise. */
+export async function output(command: readonly string[], surroundings?: Surroundings): Promise<string> {
+  const { status, stdout, stderr } = await run(command, surroundings);
+  if (status !== 0) throw new InputError(`${command.join(" ")}: status ${status}: ${(stderr + stdout).trim()}`);
+  return stdout;
+}

@@ -1,26 +1,11 @@
-/** The signals of Linux: those that are called by name, sets of them, and the lists of all that can be sent. Numbers are those of signal(7). */
+/** The signals of Linux by number: signal(7). */
 import { constants } from "node:os";
 
-const { signals } = constants;
+/** Those that the scripts and tests call by name. */
+export const { SIGABRT, SIGCHLD, SIGCONT, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGSEGV, SIGSTOP, SIGTERM, SIGXFSZ } =
+  constants.signals;
 
-/** Ends a pause: a handler of its own. */
-export const SIGINT: number = signals.SIGINT;
-/** Ends what it is sent to. Nothing can be done about it. */
-export const SIGKILL: number = signals.SIGKILL;
-/** Sent for a write to a pipe without a reader. */
-export const SIGPIPE: number = signals.SIGPIPE;
-/** Ends a pause: a handler of its own. */
-export const SIGTERM: number = signals.SIGTERM;
-/** Tells that a child has died, stopped or gone on. */
-export const SIGCHLD: number = signals.SIGCHLD;
-/** Lets what is stopped go on. */
-export const SIGCONT: number = signals.SIGCONT;
-/** Stops what it is sent to. Nothing can be done about it. */
-export const SIGSTOP: number = signals.SIGSTOP;
-/** Sent for a file that would become too large. */
-export const SIGXFSZ: number = signals.SIGXFSZ;
-
-/** What Bun ignores in its own process, and a program that is started must not. */
+/** The signals that Bun ignores in its own process. A program under test must not inherit that. */
 export const IGNORED_BY_BUN: readonly number[] = [SIGPIPE, SIGXFSZ];
 
 /**
@@ -41,17 +26,17 @@ const LAST = 64;
 /** SIGCANCEL and SIGSETXID, which glibc keeps for itself: nptl(7). */
 const OF_LIBC: readonly number[] = [32, 33];
 
-/** 1 to 64 but for those that glibc keeps, without `left`. */
+/** 1 to 64 without those that glibc keeps and `left`. */
 function allBut(...left: readonly number[]): readonly number[] {
   const numbers = Array.from({ length: LAST }, (_, index) => index + 1);
   return numbers.filter((number) => !OF_LIBC.includes(number) && !left.includes(number));
 }
 
-/** All that a program can handle, ignore and block: all but KILL and STOP. */
+/** The signals that a program can handle, ignore and block: all but KILL and STOP. */
 export const SETTABLE: readonly number[] = allBut(SIGKILL, SIGSTOP);
 
-/** What must not end a pause that is PID 1 if a process of its own PID namespace sends it: all but INT and TERM. */
+/** The signals that must not end a PID 1 when a process in its PID namespace sends them: all but INT and TERM. */
 export const HARMLESS_INSIDE: readonly number[] = allBut(SIGINT, SIGTERM);
 
-/** What must not end or stop a pause that is PID 1, wherever it is sent from. From outside KILL and STOP have their usual effect. */
+/** The signals that must neither end nor stop a PID 1, wherever they are sent from: KILL and STOP work from outside. */
 export const HARMLESS: readonly number[] = allBut(SIGINT, SIGTERM, SIGKILL, SIGSTOP);

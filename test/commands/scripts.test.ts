@@ -7,6 +7,7 @@ import { ROOT } from "../../scripts/command/project.ts";
 import { PLATFORMS, platformNamed } from "../../scripts/executable/platforms.ts";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { NO_SIGNALS, THREE_HANDLERS } from "../../scripts/linux/proc.ts";
+import { NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { runScript } from "../support/project.ts";
 import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 
@@ -73,6 +74,12 @@ test.each([
   const { status, stdout, stderr } = await runScript(script, args);
   expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
   expect(stderr).toMatch(line);
+});
+
+test("record refuses in one line what it cannot record as a whole", async () => {
+  const { status, stdout, stderr } = await runScript("../test/contract/record.ts", [], { PATH: "/nonexistent" });
+  expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+  expect(stderr).toBe(`error: cannot record every case: ${NO_REFERENCE}\n`);
 });
 
 test("a platform has the name that container engines use, and its former one", () => {

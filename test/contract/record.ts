@@ -1,4 +1,4 @@
-/** `npm run record`: runs the contract's tests and writes what the C reference answered in them to reference.json. */
+/** `npm run record`: runs the contract's tests and writes the answers of the C reference in them to reference.json. */
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { command } from "../../scripts/command/command.ts";
@@ -7,26 +7,24 @@ import { InputError } from "../../scripts/command/report.ts";
 import { compile, isStale } from "../../scripts/executable/compile.ts";
 import { hostPlatform } from "../../scripts/executable/platforms.ts";
 import { withFolder } from "../../scripts/linux/folder.ts";
-import { NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { RECORD } from "../support/record.ts";
-import { NEEDS_PID_ONE, NEEDS_ROOT } from "../support/skip.ts";
+import { NEEDS_CC, NEEDS_PID_ONE, NEEDS_ROOT } from "../support/skip.ts";
 
-/** What the file `collected` holds, a case a line and in the order of their names: a difference is a line. Throws an InputError if two cases have one name. */
+/** The answers in the file `collected`, a case a line and in the order of their names. Throws an InputError if two cases have one name. */
 async function recordOf(collected: string): Promise<string> {
-  const answers: [string, unknown][] = (await readFile(collected, "utf8"))
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-  const names = answers.map(([name]) => name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new InputError(`two cases are called "${twice}"`);
-  const byName = new Map(answers);
-  const lines = names.sort().map((name) => `  ${JSON.stringify(name)}: ${JSON.stringify(byName.get(name))}`);
-  return `{\n${lines.join(",\n")}\n}\n`;
+  const cases = new Map<string, Record<string, unknown>>();
+  for (const line of (await readFile(collected, "utf8")).trim().split("\n")) {
+    const { name, place, answer } = JSON.parse(line);
+    const answers = cases.get(name) ?? {};
+    if (place in answers) throw new InputError(`two cases are called "${name}", ${place}`);
+    cases.set(name, { ...answers, [place]: answer });
+  }
+  const names = [...cases.keys()].sort();
+  return `{\n${names.map((name) => `  ${JSON.stringify(name)}: ${JSON.stringify(cases.get(name))}`).join(",\n")}\n}\n`;
 }
 
 await command("record", "Record what the C reference answers in the tests of the contract", {}, async () => {
-  const missing = (Bun.which("cc") ? undefined : NO_REFERENCE) ?? NEEDS_ROOT ?? NEEDS_PID_ONE;
+  const missing = NEEDS_CC ?? NEEDS_ROOT ?? NEEDS_PID_ONE;
   if (missing) throw new InputError(`cannot record every case: ${missing}`);
   const program = join(DIST, "pause");
   if (isStale(program)) await compile(hostPlatform(), program);

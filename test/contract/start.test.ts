@@ -21,7 +21,7 @@ test("SIGTERM ends it at any step of its start, by the default action at first, 
     expect(await start.endedBy(SIGTERM)).toEqual(
       has(now, "SigBlk") || has(now, "SigCgt")
         ? { exit: 0, signal: null, stdout: "", stderr: NOT_FIRST + TERMINATED }
-        : { exit: null, signal: "SIGTERM", stdout: "", stderr: "" },
+        : { exit: null, signal: SIGTERM, stdout: "", stderr: "" },
     );
   }
   expect([...met]).toEqual(["starting", "held", "ready"]);

@@ -1,56 +1,40 @@
-/** What a container engine or a shell may hand down besides arguments: the same as the C reference in each case. */
+/** Whatever a container engine or a shell hands down besides arguments: the same as the C reference in each case. */
 import { describe, expect } from "bun:test";
-import { SIGCHLD, SIGINT, SIGTERM } from "../../scripts/linux/signals.ts";
+import { SIGCHLD, SIGINT, SIGPIPE, SIGTERM } from "../../scripts/linux/signals.ts";
 import { AFTER_3_13, RT_SIGACTION, WAITS } from "../support/calls.ts";
-import { type Case, type Observation, sameAsReference } from "../support/compare.ts";
+import { type Case, type Observation, sameAsReference, sameForBoth } from "../support/compare.ts";
 import { RLIMIT_AS, RLIMIT_CORE, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK } from "../support/limits.ts";
 import { IMAGE_USER } from "../support/subject.ts";
 
 const waits = (ours: Observation) => expect(ours).toMatchObject({ ready: true, exit: 0, signal: null });
 
-/** Whether there is no hard limit of what `ulimit` calls `letter`. */
+/** True if there is no hard limit of the resource that `ulimit` calls `letter`. */
 const unlimited = (letter: string) =>
   Bun.spawnSync(["sh", "-c", `ulimit -H -${letter}`]).stdout.toString() === "unlimited\n";
 
 /** Runs the case waiting, as PID 1 and as another. */
-function sameWaiting(title: string, it: Case): void {
-  for (const pidOne of [false, true]) {
-    sameAsReference("surroundings", `${title}, ${pidOne ? "PID 1" : "another PID"}`, { ...it, pidOne }, waits);
-  }
-}
+const sameWaiting = (title: string, it: Case) => sameForBoth("surroundings", title, it, waits);
+
+/** Runs the case as another PID. */
+const same = (title: string, it: Case, more: (ours: Observation) => void) =>
+  sameAsReference("surroundings", title, it, more);
 
 describe("descriptors", () => {
   const subsets = [[0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]] as const;
   for (const fds of subsets) {
     const descriptors = Object.fromEntries(fds.map((fd) => [fd, "closed"]));
     sameWaiting(`closed: ${fds}`, { descriptors });
-    sameAsReference("surroundings", `closed: ${fds}, -v`, { descriptors, args: ["-v"] }, (ours) =>
-      expect(ours.exit).toBe(0),
-    );
+    same(`closed: ${fds}, -v`, { descriptors, args: ["-v"] }, (ours) => expect(ours.exit).toBe(0));
   }
   sameWaiting("full standard error", { descriptors: { 2: "full" } });
   sameWaiting("full standard output", { descriptors: { 1: "full" } });
-  sameAsReference("surroundings", "full standard output, -v", { descriptors: { 1: "full" }, args: ["-v"] }, (ours) =>
+  same("full standard output, -v", { descriptors: { 1: "full" }, args: ["-v"] }, (ours) =>
     expect(ours).toMatchObject({ exit: 0, stdout: "", stderr: "" }),
   );
-  sameAsReference(
-    "surroundings",
-    "standard output a broken pipe, -v",
-    { descriptors: { 1: "broken pipe" }, args: ["-v"] },
-    (ours) => expect(ours.signal).toBe("SIGPIPE"),
-  );
-  sameAsReference(
-    "surroundings",
-    "standard error a broken pipe, another PID",
-    { descriptors: { 2: "broken pipe" } },
-    (ours) => expect(ours.signal).toBe("SIGPIPE"),
-  );
-  sameAsReference(
-    "surroundings",
-    "standard error a broken pipe, PID 1",
-    { descriptors: { 2: "broken pipe" }, pidOne: true },
-    waits,
-  );
+  const killed = (ours: Observation) => expect(ours.signal).toBe(SIGPIPE);
+  same("standard output a broken pipe, -v", { descriptors: { 1: "broken pipe" }, args: ["-v"] }, killed);
+  same("standard error a broken pipe", { descriptors: { 2: "broken pipe" } }, killed);
+  same("standard error a broken pipe", { descriptors: { 2: "broken pipe" }, pidOne: true }, waits);
 });
 
 describe("file systems", () => {
@@ -85,12 +69,11 @@ describe("limits", () => {
 describe("refused system calls", () => {
   sameWaiting("all that came after Linux 3.13", { refused: AFTER_3_13.map((call) => [call] as const) });
   for (const [status, signal] of [SIGINT, SIGTERM, SIGCHLD].entries()) {
-    sameAsReference("surroundings", `sigaction of signal ${signal}`, { refused: [[RT_SIGACTION, signal]] }, (ours) =>
+    same(`sigaction of signal ${signal}`, { refused: [[RT_SIGACTION, signal]] }, (ours) =>
       expect(ours).toMatchObject({ ready: false, exit: status + 1, stdout: "" }),
     );
   }
-  const title = "the wait";
-  sameAsReference("surroundings", title, { refused: WAITS.map((call) => [call] as const) }, (ours) => {
+  same("the wait", { refused: WAITS.map((call) => [call] as const) }, (ours) => {
     expect(ours).toMatchObject({ ready: false, exit: 42 });
     expect(ours.stderr).toEndWith("Error: infinite loop terminated\n");
   });

@@ -1,20 +1,19 @@
 /** The lock: in force at rest, tight against the process itself, and a warning where the kernel does not allow it. */
 import { describe, expect, test } from "bun:test";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PRCTL } from "../support/calls.ts";
 import { NOT_FIRST, TERMINATED } from "../support/output.ts";
-import { IS_ROOT } from "../support/skip.ts";
+import { IS_ROOT, NEEDS_OTHER_USER, testUnless } from "../support/skip.ts";
 import { IMAGE_USER, OURS, start, startReady, whileRunning } from "../support/subject.ts";
+import { temporary } from "../support/temporary.ts";
 
 /** One beyond the highest call number of Linux 6.18 (asm/unistd.h), with room for what comes. */
 const CALLS = 600;
 const A_FEW = 20;
 
-test("at rest it has no new privileges, a filter, and is not dumpable", async () => {
+testUnless(IS_ROOT && NEEDS_OTHER_USER, "at rest it has no new privileges, a filter, and is not dumpable", async () => {
   // Both as the same user, where a dumpable process hides nothing.
   const [launch, as] = IS_ROOT
     ? [
@@ -31,26 +30,21 @@ test("at rest it has no new privileges, a filter, and is not dumpable", async ()
 });
 
 test("from inside, every system call but those of the wait and the end is refused", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "pause-breakout-"));
-  try {
-    const program = join(folder, "breakout");
-    await Bun.build({
-      entrypoints: [join(import.meta.dir, "..", "support", "breakout.ts")],
-      target: "bun",
-      compile: { outfile: program },
-    });
-    let did = "";
-    // A few calls a run: after the lock JavaScriptCore can get neither threads nor memory, and would miss them when warm.
-    for (let call = 0; call < CALLS; call += A_FEW) {
-      const { exit, stderr } = await (await start({ program, args: [`${call}`, `${call + A_FEW}`] })).ended();
-      expect({ call, exit }).toEqual({ call, exit: 0 });
-      did += stderr;
-    }
-    // munmap and madvise of nothing, sigprocmask with nonsense: allowed, and an error of their own.
-    expect(did).toBe(process.arch === "arm64" ? "135 215 233 " : "11 14 28 ");
-  } finally {
-    await rm(folder, { recursive: true });
+  const program = join(temporary("breakout"), "breakout");
+  await Bun.build({
+    entrypoints: [join(import.meta.dir, "..", "support", "breakout.ts")],
+    target: "bun",
+    compile: { outfile: program },
+  });
+  let did = "";
+  // A few calls a run: after the lock JavaScriptCore can get neither threads nor memory, and would miss them when warm.
+  for (let call = 0; call < CALLS; call += A_FEW) {
+    const { exit, stderr } = await (await start({ program, args: [`${call}`, `${call + A_FEW}`] })).ended();
+    expect({ call, exit }).toEqual({ call, exit: 0 });
+    did += stderr;
   }
+  // munmap and madvise of nothing, sigprocmask with nonsense: allowed, and an error of their own.
+  expect(did).toBe(process.arch === "arm64" ? "135 215 233 " : "11 14 28 ");
 });
 
 describe("where the kernel refuses a measure, it says so and runs on", () => {

@@ -14,7 +14,7 @@ import { VARIABLES as FIXED, seal } from "../../scripts/executable/seal.ts";
 import { status, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { forAll } from "../support/parallel.ts";
-import { OURS, type Outcome, startReady, whileRunning } from "../support/subject.ts";
+import { endOf, OURS, type Outcome, startReady, whileRunning } from "../support/subject.ts";
 import { HOSTILE, VARIABLES } from "../support/variables.ts";
 
 /** How a start went. */
@@ -113,8 +113,8 @@ async function run(program: string, mode: Mode, it: Surroundings, traced: boolea
     if (mode === "waiting" && stderr === "") child.kill(SIGTERM);
     stderr += new TextDecoder().decode(chunk);
   }
-  await child.exited;
-  const result = { exit: child.exitCode, signal: child.signalCode, stdout: await stdout, stderr };
+  const ended = await child.exited;
+  const result = { ...endOf(child.exitCode, ended), stdout: await stdout, stderr };
   if (!trace) return { ...result, calls: undefined };
   // strace writes the end after the program has ended.
   await until("strace's last word", () => /\+\+\+ (exited|killed)/.test(readFileSync(trace, "utf8")));

@@ -1,40 +1,50 @@
 /** Runs one case with ours and with the C reference and expects the same of both. */
 import { expect } from "bun:test";
-import { isReady, status, until } from "../../scripts/linux/proc.ts";
+import { hasEnded, isReady, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import type { Launch } from "./launch.ts";
 import { mustRecord, referenceAnswer } from "./record.ts";
-import { NEEDS_PID_ONE, NEEDS_ROOT, testUnless } from "./skip.ts";
+import { NEEDS_OTHER_USER, NEEDS_PID_ONE, NEEDS_ROOT, testUnless } from "./skip.ts";
 import { OURS, type Outcome, start } from "./subject.ts";
 
-/** A case: everything of the launch but the program, and where it runs. */
+/** A case: everything of the launch but the program, and its surroundings. */
 export interface Case extends Omit<Launch, "program"> {
   readonly pidOne?: boolean;
   /** The case needs root, for what no user may do. */
   readonly root?: boolean;
-  /** What else this machine lacks for the case, if anything. */
+  /** Anything else that this machine lacks for the case. */
   readonly missing?: string | undefined;
 }
 
-/** What is compared: whether the program came to sleep, and how it ended, by itself or after SIGTERM. */
+/** The facts that are compared: true if the program slept, and how it ended, by itself or after SIGTERM. */
 export interface Observation extends Outcome {
   readonly ready: boolean;
 }
 
-/** Starts `program`, waits until it sleeps or ends, sends SIGTERM if it sleeps, and tells what happened. */
+/** Starts `program`, waits until it sleeps or ends, sends SIGTERM if it sleeps, and returns what happened. */
 export async function observe(program: string, { pidOne = false, ...launch }: Case): Promise<Observation> {
   const subject = await start({ program, ...launch }, { pidOne });
-  const alive = () => !["Z", undefined].includes(status(subject.pid)?.["State"]?.[0]);
-  const seen = await until("the program to sleep or end", () => (isReady(subject.pid) ? "ready" : !alive() && "ended"));
+  const seen = await until("the program to sleep or end", () =>
+    isReady(subject.pid) ? "ready" : hasEnded(subject.pid) && "ended",
+  );
   const ready = seen === "ready";
   if (ready) subject.send(SIGTERM);
   return { ready, ...(await subject.ended()) };
 }
 
 /** The reason a case cannot run on this machine, or undefined. */
-function missingFor({ pidOne, root, missing }: Case): string | undefined {
-  return missing ?? (pidOne ? NEEDS_PID_ONE : undefined) ?? (root ? NEEDS_ROOT : undefined);
+function missingFor({ pidOne, root, user, missing }: Case): string | undefined {
+  return (
+    missing ??
+    (pidOne ? NEEDS_PID_ONE : undefined) ??
+    (root ? NEEDS_ROOT : undefined) ??
+    (user ? NEEDS_OTHER_USER : undefined)
+  );
 }
+
+/** An observation without what is null or empty, as it is recorded. */
+const brief = (it: Observation) =>
+  Object.fromEntries(Object.entries(it).filter(([, value]) => value !== null && value !== ""));
 
 /**
  * Defines a test that runs `it` with ours, expects what the reference does, and hands ours on for more.
@@ -43,10 +53,17 @@ function missingFor({ pidOne, root, missing }: Case): string | undefined {
  */
 export function sameAsReference(about: string, title: string, it: Case, more: (ours: Observation) => void): void {
   const missing = missingFor(it);
-  testUnless(missing, title, async () => {
+  const place = it.pidOne ? "PID 1" : "another PID";
+  testUnless(missing, `${title}, ${place}`, async () => {
     const ours = await observe(OURS, it);
-    expect(ours).toEqual(await referenceAnswer(`${about}: ${title}`, (program) => observe(program, it)));
+    const ask = async (program: string) => brief(await observe(program, it));
+    expect(brief(ours)).toEqual(await referenceAnswer(`${about}: ${title}`, place, ask));
     more(ours);
   });
   mustRecord(title, missing);
+}
+
+/** Defines that test twice: as another PID and as PID 1. */
+export function sameForBoth(about: string, title: string, it: Case, more: (ours: Observation) => void): void {
+  for (const pidOne of [false, true]) sameAsReference(about, title, { ...it, pidOne }, more);
 }

@@ -1,30 +1,32 @@
 /**
- * Starts a program once for each set of signals that it may inherit as blocked, pending and not, and prints what it makes
- * of them as JSON. Run as `bun masks.ts PROGRAM`, behind launch.ts, which may put a seccomp filter on all of it: one
+ * Starts a program once for each set of signals that it may inherit as blocked, not pending and pending, and prints what
+ * became of it as JSON: two tables by signal, 0 for none and 65 for all. Run as `bun masks.ts PROGRAM`, behind launch.ts, which may put a seccomp filter on all of it: one
  * Bun for all cases, where one for each would take ten times as long.
  */
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withFolder } from "../../scripts/linux/folder.ts";
 import { mask, type Status, sleepsWithHandlers, status } from "../../scripts/linux/proc.ts";
-import { SETTABLE, SIGKILL, SIGTERM } from "../../scripts/linux/signals.ts";
+import { SETTABLE, SIGCHLD, SIGKILL, SIGTERM } from "../../scripts/linux/signals.ts";
 import { command, wait } from "../../scripts/linux/spawn.ts";
+import { bySignals } from "./outcomes.ts";
 
-/** What is compared: the masks at rest, as `/proc/PID/status` has them, and what a SIGTERM does then. */
+/** The facts that are compared, beside the mask at rest, which must be the one inherited, and what SIGCHLD is set to. */
 export interface Masked {
-  readonly blocked: string | undefined;
+  /** `SigIgn` and `SigCgt`, in hexadecimal. */
   readonly ignored: string;
-  readonly caught: string | undefined;
-  /** Of the thread and of the process. */
-  readonly pending: readonly (string | undefined)[];
-  /** Whether SIGTERM waits, as it does where it is blocked. */
+  readonly caught: string;
+  /** True if the signals handed down as pending still are, and no others. */
+  readonly pending: boolean;
+  /** The effect of a SIGTERM: it waits where it is blocked. */
   readonly terminated: "waits" | "ends it";
   /** Wait status: waitpid(2). */
   readonly status: number;
   readonly stderr: string;
 }
 
-/** Starts `program` with `blocked` as its mask, and pending if so said: a shell sends itself the signals, and they outlive execve(2). */
+/** Starts `program` with `blocked` as its mask, and pending or not: a shell sends itself the signals, and they outlive execve(2). */
 function spawn(program: string, blocked: readonly number[], pending: boolean, stderr: number): number {
   const script = `${pending ? `for n in ${blocked.join(" ")}; do kill -$n $$; done; ` : ""}exec "$0"`;
   return command(["/bin/sh", "-c", script, program], { blocked, stderr }).spawn();
@@ -63,33 +65,32 @@ function observe(program: string, blocked: readonly number[], pending: boolean, 
   const waits = kept && ((mask(status(pid), "ShdPnd") >> BigInt(SIGTERM - 1)) & 1n) === 1n;
   if (kept) process.kill(pid, SIGKILL);
   const ended = wait(pid);
+  // posix_spawn(3) may hand down 32 and 33, which are its own, as ignored. SIGCHLD is a row of the table of differences.
+  const all = (field: string) => mask(now, field) & ~maskOf([32, 33, SIGCHLD]);
   return {
-    blocked: now["SigBlk"],
-    // posix_spawn(3) may hand down 32 and 33, which are its own, as ignored.
-    ignored: (mask(now, "SigIgn") & ~(3n << 31n)).toString(16),
-    caught: now["SigCgt"],
-    pending: [now["SigPnd"], now["ShdPnd"]],
+    ignored: all("SigIgn").toString(16),
+    caught: all("SigCgt").toString(16),
+    pending: (all("SigPnd") | all("ShdPnd")) === (pending ? maskOf(blocked) & ~maskOf([SIGCHLD]) : 0n),
     terminated: waits ? "waits" : "ends it",
     status: ended.status,
     stderr: readFileSync(log, "utf8"),
   };
 }
 
+/** The cases that are more than one signal each, by numbers that are no signal's: none, and all. */
+const [NONE, ALL] = [0, 65];
+
 if (import.meta.main) {
   const program = process.argv[2] ?? "";
-  const folder = mkdtempSync(join(tmpdir(), "pause-masks-"));
-  const observations: Record<string, Masked> = {};
-  try {
+  await withFolder(tmpdir(), (folder) => {
     const sets = [[], ...SETTABLE.map((signal) => [signal]), SETTABLE];
-    for (const blocked of sets) {
-      const name = blocked.length > 1 ? "all" : (blocked[0] ?? "none");
-      for (const pending of blocked.length > 0 ? [false, true] : [false]) {
-        const key = `${name} blocked${pending ? " and pending" : ""}`;
-        observations[key] = observe(program, blocked, pending, join(folder, "stderr"));
-      }
-    }
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-  process.stdout.write(JSON.stringify(observations));
+    const answers = [false, true].map((pending) => {
+      const cases = sets.map((blocked) => {
+        const number = blocked.length > 1 ? ALL : (blocked[0] ?? NONE);
+        return [number, observe(program, blocked, pending, join(folder, "stderr"))] as const;
+      });
+      return bySignals(new Map(cases));
+    });
+    process.stdout.write(JSON.stringify(answers));
+  });
 }

@@ -1,10 +1,11 @@
 /** The reasons to skip a test, all of them, and tests that are skipped for one. */
 import { dlopen } from "bun:ffi";
 import { test } from "bun:test";
-import { networkInterfaces } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { mask, status } from "../../scripts/linux/proc.ts";
-import { NAMESPACE } from "./subject.ts";
+import { NO_REFERENCE } from "../../scripts/reference/compile.ts";
+import { isOpenToOthers, NAMESPACE } from "./subject.ts";
 
 /** True if these tests run as root. */
 export const IS_ROOT: boolean = process.getuid?.() === 0;
@@ -28,6 +29,13 @@ export const NEEDS_PTRACE: string | undefined =
 
 /** … what needs a PID 1. */
 export const NEEDS_PID_ONE: string | undefined = NAMESPACE ? undefined : NO_PID_NAMESPACE;
+
+/** … what runs as another user than root. */
+export const NEEDS_OTHER_USER: string | undefined =
+  NEEDS_ROOT ?? (isOpenToOthers(tmpdir()) ? undefined : "no other user may enter the folder for temporary files");
+
+/** … what asks the C reference alone. */
+export const NEEDS_CC: string | undefined = Bun.which("cc") ? undefined : NO_REFERENCE;
 
 /** PR_GET_MDWE of prctl(2). Kernels before 6.3 do not know it. */
 const PR_GET_MDWE = 66;

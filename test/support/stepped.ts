@@ -6,7 +6,7 @@ import { dlopen } from "bun:ffi";
 import { closeSync, readSync } from "node:fs";
 import { type Status, showsReady, status, until } from "../../scripts/linux/proc.ts";
 import { SIGCONT, SIGSTOP } from "../../scripts/linux/signals.ts";
-import { OURS, type Outcome } from "./subject.ts";
+import { endOf, OURS, type Outcome } from "./subject.ts";
 
 /** pipe2(2): each write is a packet; fcntl(2): the size of a pipe, here one packet; poll(2): there is something to read. */
 const [O_DIRECT, O_CLOEXEC, F_SETPIPE_SZ, POLLIN] = [process.arch === "arm64" ? 0x10000 : 0x4000, 0x80000, 1031, 1];
@@ -70,9 +70,9 @@ export function startStepped(): Stepped {
       child.kill(SIGCONT);
       while (take() > 0);
       closeSync(readEnd);
-      const [stdout] = await Promise.all([child.stdout.text(), child.exited]);
+      const [stdout, ended] = await Promise.all([child.stdout.text(), child.exited]);
       const stderr = text.replaceAll(/^ *\d+:\t.*\n/gm, "");
-      return { exit: child.exitCode, signal: child.signalCode, stdout, stderr };
+      return { ...endOf(child.exitCode, ended), stdout, stderr };
     },
   };
 }

@@ -1,6 +1,9 @@
 /** Starts a program under test and observes what becomes of it. */
-import { join } from "node:path";
+import { copyFileSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
+import { makeFolder } from "../../scripts/linux/folder.ts";
 import { pidNamespace } from "../../scripts/linux/namespace.ts";
 import { childrenOf, isReady, status, until } from "../../scripts/linux/proc.ts";
 import type { Launch } from "./launch.ts";
@@ -14,12 +17,33 @@ export const NAMESPACE = pidNamespace();
 /** The image's user and group, which no passwd file knows. */
 export const IMAGE_USER = 65535;
 
-/** How a program ended: its exit status, or the signal that killed it; and what it wrote. */
+/** True if every user may enter the folder `path` and those above it. */
+export function isOpenToOthers(path: string): boolean {
+  return (statSync(path).mode & 1) !== 0 && (path === "/" || isOpenToOthers(dirname(path)));
+}
+
+const copies = new Map<string, string>();
+
+/** A path of `program` that every user may run: in root's own folder only root may, and so a copy is made. */
+function forEveryUser(program: string): string {
+  if (isOpenToOthers(dirname(program))) return program;
+  const copy = copies.get(program) ?? join(makeFolder(tmpdir()).path, basename(program));
+  if (!copies.has(program)) copyFileSync(program, copy);
+  copies.set(program, copy);
+  return copy;
+}
+
+/** The end of a program: its exit status, or the number of the signal that killed it; and what it wrote. */
 export interface Outcome {
   readonly exit: number | null;
-  readonly signal: string | null;
+  readonly signal: number | null;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** The end of a process, by its exit status, or null, and by what a shell would call its status: 128 and a signal's number. */
+export function endOf(exit: number | null, status: number): Pick<Outcome, "exit" | "signal"> {
+  return { exit, signal: exit === null ? status - 128 : null };
 }
 
 /** A running program under test. */
@@ -45,11 +69,13 @@ export interface Placement {
 
 /** Starts the program as `spec` says and does not wait for anything but its process to exist. */
 export async function start(spec: Launch, placement: Placement = {}): Promise<Subject> {
-  const launcher = [process.execPath, join(import.meta.dir, "launch.ts"), JSON.stringify(spec)];
+  const program = spec.user === undefined ? spec.program : forEveryUser(spec.program);
+  const launcher = [process.execPath, join(import.meta.dir, "launch.ts"), JSON.stringify({ ...spec, program })];
   const shell = placement.before === undefined ? [] : ["sh", "-c", `${placement.before}; exec "$@"`, "sh"];
   const outer = placement.pidOne ? (NAMESPACE?.faithful ?? []) : [];
   const child = Bun.spawn([...outer, ...shell, ...launcher], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-  const texts = Promise.all([child.stdout.text(), child.stderr.text()]);
+  // Asked for later, Bun 1.4 does not know the number of a real-time signal any more.
+  const end = Promise.all([child.exited, child.stdout.text(), child.stderr.text()]);
   const running = () => child.exitCode === null && child.signalCode === null;
   let pid: number = child.pid;
   if (placement.pidOne) {
@@ -57,9 +83,8 @@ export async function start(spec: Launch, placement: Placement = {}): Promise<Su
     pid = await until("PID 1 of the namespace", () => (running() ? childrenOf(child.pid)[0]?.pid : -1));
   }
   const ended = async (): Promise<Outcome> => {
-    await child.exited;
-    const [stdout, stderr] = await texts;
-    return { exit: child.exitCode, signal: child.signalCode, stdout, stderr };
+    const [status, stdout, stderr] = await end;
+    return { ...endOf(child.exitCode, status), stdout, stderr };
   };
   return {
     pid,

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { markdownTable } from "markdown-table";
 import { ROOT } from "../../scripts/command/project.ts";
@@ -70,7 +70,8 @@ async function verdict(program: "ours" | "reference", filter: Partial<Launch>): 
   const { exit, signal, stderr } = await subject.ended();
   const banner = stderr.startsWith("=====");
   const [first = ""] = stderr.split("\n");
-  const end = signal === null ? `status ${exit}` : signal;
+  const killer = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
+  const end = killer ?? `status ${exit}`;
   // Whether the child's death or SIGTERM ends it depends on what lies behind the refused call in libc.
   const when = ready === "ready" ? ", once it waits" : "";
   const runs = reaped ? RUNS : "does not reap";

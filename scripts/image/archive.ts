@@ -21,13 +21,11 @@ function blobPath(digest: string): string {
  *
  * @param index the image index
  * @param images the platforms' images
- * @param blobs everything the index leads to, in any order
  * @param byDigest whether containerd and podman will know the image by its digest instead of its tag
  */
 export function archiveEntries(
   index: Blob,
   images: readonly PlatformImage[],
-  blobs: readonly Blob[],
   reference: Reference,
   byDigest: boolean,
 ): Entry[] {
@@ -38,6 +36,7 @@ export function archiveEntries(
     "io.containerd.image.name": byDigest ? digestName(reference, index.descriptor.digest) : reference.canonical,
     "org.opencontainers.image.ref.name": reference.tag,
   };
+  const blobs = images.flatMap(({ layer, config, manifest }) => [layer, config, manifest]);
   const content = new Map([index, ...blobs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]));
   return [
     json("oci-layout", { imageLayoutVersion: "1.0.0" }),

@@ -2,7 +2,6 @@
 import { constants, existsSync } from "node:fs";
 import { access, lstat, mkdir, open, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import pkg from "../../package.json";
 import { InputError, messageOf, progress } from "../command/report.ts";
 import { type Runtime, runtimeFor } from "../executable/bun.ts";
 import { compile } from "../executable/compile.ts";
@@ -13,10 +12,10 @@ import type { DebianPackage } from "./debian.ts";
 import { type Compression, compress, tarOf } from "./layer.ts";
 import { libc6, type Supply } from "./libc.ts";
 import type { Reference } from "./name.ts";
-import { type Blob, imageIndex, type PlatformImage, platformImage, type Referrer, referrer } from "./oci.ts";
+import { type Blob, imageIndex, type PlatformImage, platformImage } from "./oci.ts";
 import type { Provenance } from "./provenance.ts";
 import { type Entry, rootfs, writeRootfs } from "./rootfs.ts";
-import { SBOM_TYPE, sbom } from "./sbom.ts";
+import { sbom } from "./sbom.ts";
 
 /** What every image is made from. */
 export interface Sources {
@@ -28,8 +27,8 @@ export interface Sources {
 export interface Share {
   readonly platform: Platform;
   readonly image: PlatformImage;
-  /** The bill of materials, and what attaches it to the image. */
-  readonly sbom: Referrer;
+  /** The bill of materials. */
+  readonly sbom: Uint8Array;
   /** All files of the image together, in bytes. */
   readonly size: number;
 }
@@ -113,11 +112,10 @@ async function share(
   progress(`${platform.name}: compressing ${tar.length} bytes with ${compression}`);
   const image = platformImage(platform, tar, await compress(tar, compression), compression, origin);
   const executable = entries.find(({ path }) => path === "pause")?.body ?? new Uint8Array();
-  const document = sbom({ ...ingredients, executable }, image.manifest.descriptor.digest, origin);
   return {
     platform,
     image,
-    sbom: referrer(image.manifest, SBOM_TYPE, sbomName(pkg.name, platform), document, origin),
+    sbom: sbom({ ...ingredients, executable }, image.manifest.descriptor.digest, origin),
     size: entries.reduce((sum, { body }) => sum + (body?.length ?? 0), 0),
   };
 }
@@ -135,11 +133,6 @@ async function writeThrough(path: string, bytes: Uint8Array): Promise<void> {
   } catch (error) {
     throw new InputError(`cannot write ${bytes.length} bytes to ${dirname(dirname(path))}: ${messageOf(error)}`);
   }
-}
-
-/** The file name of a bill of materials: for `pause-ts` it is `pause-ts.linux-amd64.cdx.json`. */
-function sbomName(image: string, platform: Platform): string {
-  return `${image}.${platform.name}.cdx.json`;
 }
 
 /**
@@ -164,18 +157,14 @@ export async function writeArchive(
     }
     const shares = await Promise.all(roots.map((root) => share(...root, compression, origin)));
     const images = shares.map(({ image }) => image);
-    const attached = shares.map(({ sbom: { manifest } }) => ({ manifest, artifactType: SBOM_TYPE }));
-    const index = imageIndex(images, attached, origin);
-    const blobs = shares.flatMap(({ image, sbom }) => [
-      ...[image.layer, image.config, image.manifest],
-      ...[sbom.document, sbom.config, sbom.manifest],
-    ]);
+    const index = imageIndex(images, origin);
     progress("writing");
     const outputs = [
-      { to: path, bytes: await tarOf(archiveEntries(index, images, blobs, reference, byDigest), origin.time) },
+      { to: path, bytes: await tarOf(archiveEntries(index, images, reference, byDigest), origin.time) },
       ...shares.map(({ platform, sbom }) => ({
-        to: sbomName(path.replace(/(\.oci)?\.tar$/, ""), platform),
-        bytes: sbom.document.bytes,
+        // publish.sh finds it by this name.
+        to: `${path.replace(/(\.oci)?\.tar$/, "")}.${platform.name}.cdx.json`,
+        bytes: sbom,
       })),
     ].map((output, number) => ({ ...output, from: join(work, String(number)) }));
     for (const { from, bytes } of outputs) await writeThrough(from, bytes);

@@ -3,9 +3,9 @@ import { InputError } from "../command/report.ts";
 
 /** A parsed `--tag`. */
 export interface Reference {
-  /** As given, with the tag: `myorg/pause-ts:1.0`. */
+  /** Docker's short name, with the tag: `myorg/pause-ts:1.0`. */
   readonly familiar: string;
-  /** With the registry that a name without one implies: `docker.io/myorg/pause-ts:1.0`. */
+  /** The full name, with the registry that a name without one implies: `docker.io/myorg/pause-ts:1.0`. */
   readonly canonical: string;
   /** `1.0`. */
   readonly tag: string;
@@ -22,9 +22,11 @@ const REFERENCE = new RegExp(
 export function parseReference(text: string): Reference {
   const [, host, name, tag = "latest"] = text.match(REFERENCE) ?? [];
   if (!name) throw new InputError(`"${text}" is not an image name like myorg/pause-ts:1.0`);
-  const familiar = `${host === undefined ? "" : `${host}/`}${name}:${tag}`;
-  if (host !== undefined) return { familiar, canonical: familiar, tag };
-  return { familiar, canonical: `docker.io/${name.includes("/") ? "" : "library/"}${name}:${tag}`, tag };
+  const tagged = `${name}:${tag}`;
+  if (host !== undefined && host !== "docker.io")
+    return { familiar: `${host}/${tagged}`, canonical: `${host}/${tagged}`, tag };
+  const familiar = tagged.replace(/^library\//, "");
+  return { familiar, canonical: `docker.io/${familiar.includes("/") ? "" : "library/"}${familiar}`, tag };
 }
 
 /** The name by which an engine finds exactly this content: with the registry, and the digest in place of the tag. */

@@ -1,4 +1,4 @@
-/** What an operator types to load the archive on a node without a registry. */
+/** The commands that load the archive on a node without a registry. */
 import { $ } from "bun";
 import { digestName, type Reference } from "./name.ts";
 
@@ -6,10 +6,10 @@ import { digestName, type Reference } from "./name.ts";
 const PINNED = "io.cri-containerd.pinned=pinned";
 
 /**
- * The commands for each engine, indented by two spaces, and the name by which it then knows the image.
+ * The commands for each engine, indented by two spaces, and the name by which it then knows the image and keeps it.
  *
  * @param archive path of the archive, as the shell will find it
- * @param byDigest whether the archive names the image by its digest
+ * @param byDigest true if the archive names the image by its digest
  */
 export function loadingLines(archive: string, reference: Reference, digest: string, byDigest: boolean): string[] {
   const file = $.escape(archive);
@@ -22,11 +22,13 @@ export function loadingLines(archive: string, reference: Reference, digest: stri
     `  ctr -n k8s.io images label ${name} ${PINNED}`,
     "with podman or CRI-O:",
     `  podman load -i ${file}`,
-    "with Docker:",
+    "with Docker or cri-dockerd:",
     `  docker load -i ${file}`,
-    "The engine's setting then names:",
+    "The setting of containerd, k3s, RKE2 and podman then names:",
     `  ${name}`,
-    "With Docker, which keeps no digest of what it loads:",
+    "that of CRI-O, which keeps it under the name in the archive alone:",
+    `  ${byDigest ? name : canonical}`,
+    "that of Docker and cri-dockerd:",
     `  ${familiar}`,
   ];
 }

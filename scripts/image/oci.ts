@@ -11,7 +11,6 @@ export interface Descriptor {
   readonly digest: string;
   /** In bytes. */
   readonly size: number;
-  readonly artifactType?: string;
   readonly platform?: { readonly architecture: string; readonly os: string };
   readonly annotations?: Readonly<Record<string, string>>;
 }
@@ -87,58 +86,15 @@ export function platformImage(
   return { platform, layer, config, manifest };
 }
 
-/** A manifest that attaches a document to `subject`: what the specification calls a referrer. */
-export interface Referrer {
-  readonly manifest: Blob;
-  readonly config: Blob;
-  readonly document: Blob;
-}
-
-/** Attaches `bytes`, of the media type `artifactType`, to `subject`; pulled, they become a file called `title`. */
-export function referrer(
-  subject: Blob,
-  artifactType: string,
-  title: string,
-  bytes: Uint8Array,
-  origin: Provenance,
-): Referrer {
-  const document = blobOf(artifactType, bytes);
-  const config = json("application/vnd.oci.empty.v1+json", {});
-  const manifest = json(MANIFEST, {
-    schemaVersion: 2,
-    mediaType: MANIFEST,
-    artifactType,
-    config: config.descriptor,
-    layers: [{ ...document.descriptor, annotations: { "org.opencontainers.image.title": title } }],
-    subject: subject.descriptor,
-    annotations: { "org.opencontainers.image.created": rfc3339(origin.time) },
-  });
-  return { manifest, config, document };
-}
-
-/**
- * The index of all platforms' images, followed by the referrers to them. Their platform is `unknown`, so that no
- * container engine takes one for an image to run.
- */
-export function imageIndex(
-  images: readonly PlatformImage[],
-  referrers: readonly { readonly manifest: Blob; readonly artifactType: string }[],
-  origin: Provenance,
-): Blob {
+/** The index of all platforms' images. */
+export function imageIndex(images: readonly PlatformImage[], origin: Provenance): Blob {
   return json(INDEX, {
     schemaVersion: 2,
     mediaType: INDEX,
-    manifests: [
-      ...images.map(({ manifest, platform: { architecture } }) => ({
-        ...manifest.descriptor,
-        platform: { architecture, os: "linux" },
-      })),
-      ...referrers.map(({ manifest, artifactType }) => ({
-        ...manifest.descriptor,
-        artifactType,
-        platform: { architecture: "unknown", os: "unknown" },
-      })),
-    ],
+    manifests: images.map(({ manifest, platform: { architecture } }) => ({
+      ...manifest.descriptor,
+      platform: { architecture, os: "linux" },
+    })),
     annotations: labels(origin),
   });
 }

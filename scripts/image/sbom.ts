@@ -9,9 +9,6 @@ import { type DebianPackage, LIBC6 } from "./debian.ts";
 import { imageLicence, ownerOf, type Part, partsOf, textsOf, textsOfPackage } from "./licences.ts";
 import type { Provenance } from "./provenance.ts";
 
-/** Media type of the document. */
-export const SBOM_TYPE = "application/vnd.cyclonedx+json";
-
 /** The entries of package-lock.json. */
 const LOCKED: Readonly<Record<string, { version?: string; integrity?: string; license?: string }>> = lock.packages;
 

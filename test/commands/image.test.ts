@@ -37,11 +37,15 @@ test("what is not an ELF file is refused", () => {
   expect(() => new Elf(new TextEncoder().encode("#!/bin/sh\n"), "/pause")).toThrow("/pause is not a 64-bit ELF file");
 });
 
-test("image names get the registry and the tag that container engines give them", () => {
-  expect(parseReference("pause-ts").canonical).toBe("docker.io/library/pause-ts:latest");
-  expect(parseReference("myorg/pause-ts:1.0").canonical).toBe("docker.io/myorg/pause-ts:1.0");
-  expect(parseReference("localhost/pause-ts:1.0").canonical).toBe("localhost/pause-ts:1.0");
-  expect(parseReference("registry.example:5000/a/b:1").canonical).toBe("registry.example:5000/a/b:1");
+test("image names get the registry and the tag that container engines give them, and Docker's short name", () => {
+  for (const [name, canonical, familiar = canonical] of [
+    ["pause-ts", "docker.io/library/pause-ts:latest", "pause-ts:latest"],
+    ["docker.io/library/pause-ts:1", "docker.io/library/pause-ts:1", "pause-ts:1"],
+    ["docker.io/myorg/pause-ts:1.0", "docker.io/myorg/pause-ts:1.0", "myorg/pause-ts:1.0"],
+    ["localhost/pause-ts:1.0", "localhost/pause-ts:1.0"],
+    ["registry.example:5000/a/b:1", "registry.example:5000/a/b:1"],
+  ] as const)
+    expect(parseReference(name)).toMatchObject({ canonical, familiar });
 });
 
 describe("bad input is one line, and nothing is written", () => {

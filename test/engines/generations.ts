@@ -11,15 +11,12 @@ export interface Generation {
   root(): Promise<string | undefined>;
 }
 
-/** What is installed in a root: the engines, and what the tests use besides. */
+/** What is installed in a root: the engines, what publishes an image, and what the tests use besides. */
 const ENGINES = [
   ...["containerd", "runc", "crun", "docker.io", "docker-cli", "podman", "conmon", "buildah", "skopeo"],
   ...["containernetworking-plugins", "catatonit", "e2fsprogs", "iproute2", "mount", "procps", "uidmap", "util-linux"],
-  "docker-registry",
+  ...["docker-registry", "cosign", "jq", "oras"],
 ] as const;
-
-/** What publishes an image. */
-const PUBLISHERS = ["cosign", "jq", "oras"] as const;
 
 /** This machine's engines: Debian 12's in CI. */
 export const MACHINE: Generation = {
@@ -35,11 +32,11 @@ export const TRIXIE: Generation = {
   root: () => debianRoot("trixie", ENGINES),
 };
 
-/** Debian sid's engines, and the newest tools that publish an image. */
+/** Debian sid's engines. */
 const UNSTABLE: Generation = {
   name: "Debian sid",
   takes: () => ["debootstrap"],
-  root: () => debianRoot("sid", [...ENGINES, ...PUBLISHERS]),
+  root: () => debianRoot("sid", ENGINES),
 };
 
 /**

@@ -8,8 +8,6 @@ export type { Descriptor } from "../../scripts/image/oci.ts";
 export interface Manifest {
   readonly config: Descriptor;
   readonly layers: readonly Descriptor[];
-  readonly artifactType?: string;
-  readonly subject?: Descriptor;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 

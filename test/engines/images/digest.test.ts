@@ -75,7 +75,7 @@ describeGenerations("Loaded on a node", ["containerd", "ctr", "podman", "dockerd
   }, 4 * PATIENCE);
 
   /** The image's name with the digest. */
-  const digest = () => below(printed["its tag"], "setting")[0] ?? "";
+  const digest = () => below(printed["its tag"], "of containerd, k3s")[0] ?? "";
 
   for (const naming of Object.keys(OPTIONS) as Naming[]) {
     test(
@@ -118,10 +118,10 @@ describeGenerations("Loaded on a node", ["containerd", "ctr", "podman", "dockerd
     test(
       `Docker starts a container by the tag and by the image's ID from an archive that names ${naming}`,
       async () => {
-        const [name = ""] = below(printed[naming], "keeps no digest");
+        const [name = ""] = below(printed[naming], "that of Docker");
         expect(name).toBe(REFERENCE);
         await using docker: CommandLine = await onNewHost(generation, (host) => Docker.start(host));
-        await type(docker, below(printed[naming], "with Docker:"));
+        await type(docker, below(printed[naming], "with Docker"));
         const id = await docker.output("image", "inspect", "--format", "{{.Id}}", name);
         for (const known of [name, id]) {
           const said = await docker.output("run", "--rm", "--network", "none", "--pull", "never", known, "-v");

@@ -1,18 +1,18 @@
-/** The image through a registry: published by the release workflow's steps, verified, and pulled and run by every engine. */
+/** The image through a registry: published by the release workflow's steps, verified, mirrored, and pulled and run by every engine. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../../package.json";
 import { ROOT } from "../../../scripts/command/project.ts";
+import { output, run } from "../../../scripts/command/run.ts";
 import { PLATFORMS } from "../../../scripts/executable/platforms.ts";
-import { SBOM_TYPE } from "../../../scripts/image/sbom.ts";
 import { until } from "../../../scripts/linux/proc.ts";
 import { ArchiveReader, type Descriptor, type Index } from "../../support/image-reader.ts";
+import { temporary } from "../../support/temporary.ts";
 import { Containerd } from "../containerd.ts";
 import { Docker } from "../docker.ts";
 import { type CommandLine, type Engine, onNewHost } from "../engine.ts";
-import { type Generation, SID } from "../generations.ts";
+import { GENERATIONS, type Generation, MACHINE, SID } from "../generations.ts";
 import { Host, type Result } from "../host.ts";
 import { Podman } from "../podman.ts";
 import { asleep } from "../pods/pod.ts";
@@ -39,10 +39,14 @@ const GITHUB = {
 
 const REPOSITORY = `${REGISTRY}/myorg/pause-ts`;
 const IMAGE = `${REPOSITORY}:${pkg.version}`;
+const UNSIGNED = `${REGISTRY}/myorg/pause-ts/unsigned:${pkg.version}`;
 const PASSWORD = "a password for the tests' keys";
 const TOKEN = "a token for the tests' registry";
 
-/** What the release workflow's step called `name` runs. */
+/** Options of oras that find the bills of materials alone. */
+const BILLS = ["--artifact-type", "application/vnd.cyclonedx+json"];
+
+/** The text that the release workflow's step called `name` runs. */
 async function step(name: string): Promise<string> {
   const text = await Bun.file(join(ROOT, ".github", "workflows", "release.yml")).text();
   const { jobs } = Bun.YAML.parse(text) as { jobs: { image: { steps: { name?: string; run?: string }[] } } };
@@ -65,8 +69,10 @@ function instead(text: string, here: string | RegExp, there: string): string {
 
 /** Tests publishing with the tools of `sid`, and pulling with every generation. */
 function publishAndPull(sid: Generation): void {
-  let folder = "";
-  let archive = "";
+  const folder = temporary("registry");
+  const archive = join(folder, "pause-ts.oci.tar");
+  /** The registry's folder. */
+  const store = join(folder, "registry");
   let published = "";
   let index: Descriptor;
   let manifests: readonly Descriptor[];
@@ -75,9 +81,6 @@ function publishAndPull(sid: Generation): void {
 
   /** The path of one of the test's keys. */
   const key = (name: string, kind: "key" | "pub") => join(folder, `${name}.${kind}`);
-
-  /** The registry's folder. */
-  const store = () => join(folder, "registry");
 
   /** Runs a step's text on the publishing host. */
   const publish = (text: string) =>
@@ -89,25 +92,19 @@ function publishAndPull(sid: Generation): void {
     return instead(keyed, "dist/pause-ts.oci.tar", from);
   };
 
+  /** The options with which cosign verifies what the key called `name` signed. */
+  const by = (name: string) => ["--insecure-ignore-tlog", "--key", key(name, "pub")];
+
   /** Runs the step that verifies, with the public key called `name`. */
   const verify = async (name: string, env = ""): Promise<Result> => {
-    const by = `by=(--insecure-ignore-tlog --key ${key(name, "pub")})`;
-    return publish(`${env}\n${instead(await step("Verify"), /by=\([^)]*\)/, by)}`);
+    return publish(`${env}\n${instead(await step("Verify"), /by=\([^)]*\)/, `by=(${by(name).join(" ")})`)}`);
   };
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "pause-registry-"));
-    archive = join(folder, "pause-ts.oci.tar");
-    const built = Bun.spawn(shell(`${await step("Build")} --output ${archive}`), {
-      env: { ...process.env, ...GITHUB, IMAGE },
-      stdout: "ignore",
-      stderr: "pipe",
-    });
-    const [trouble, status] = await Promise.all([built.stderr.text(), built.exited]);
-    if (status !== 0) throw new Error(trouble);
+    await output(shell(`${await step("Build")} --output ${archive}`), { env: { ...GITHUB, IMAGE } });
     [index, { manifests }] = (await ArchiveReader.open(archive)).index();
     publisher = await Host.start(await sid.root());
-    await startRegistry(publisher, store(), { name: GITHUB.GITHUB_ACTOR, password: TOKEN });
+    await startRegistry(publisher, store, { name: GITHUB.GITHUB_ACTOR, password: TOKEN });
     for (const name of ["signer", "stranger"]) {
       const made = ["cosign", "generate-key-pair", "--output-key-prefix", join(folder, name)];
       await publisher.output(made, { COSIGN_PASSWORD: PASSWORD });
@@ -120,12 +117,21 @@ function publishAndPull(sid: Generation): void {
       if (done.status !== 0) throw new Error(done.stderr);
       published = done.stdout;
     }
+    await publisher.output([
+      "oras",
+      "cp",
+      "--from-oci-layout",
+      "--to-plain-http",
+      `${archive}:${pkg.version}`,
+      UNSIGNED,
+    ]);
   }, 8 * PATIENCE);
 
-  afterAll(async () => {
-    await publisher?.[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterAll(() => publisher?.[Symbol.asyncDispose]());
+
+  /** Copies what is called `from` in the registry with the oras of `host`. */
+  const copy = (host: Host, from: string, to: string) =>
+    host.output(["oras", "cp", "--recursive", "--from-plain-http", "--to-plain-http", from, to]);
 
   /** Runs oras with the registry. */
   const oras = (command: string, ...args: readonly string[]) =>
@@ -133,14 +139,13 @@ function publishAndPull(sid: Generation): void {
 
   test("the workflow names the image after repository and tag, and refuses another version's tag", async () => {
     const naming = async (name: string) => {
-      const env = { ...process.env, ...GITHUB, REGISTRY, GITHUB_REF_NAME: name, GITHUB_ENV: join(folder, "env") };
-      const child = Bun.spawn(shell(await step("Name the image")), { env, stdout: "pipe", stderr: "pipe" });
-      return { status: await child.exited, stderr: await child.stderr.text() };
+      const env = { ...GITHUB, REGISTRY, GITHUB_REF_NAME: name, GITHUB_ENV: join(folder, "env") };
+      return run(shell(await step("Name the image")), { env });
     };
     const refusal = `error: the tag is v0.0.0, but package.json says ${pkg.version}\n`;
-    expect(await naming("v0.0.0")).toEqual({ status: 1, stderr: refusal });
+    expect(await naming("v0.0.0")).toEqual({ status: 1, stdout: "", stderr: refusal });
     expect(await Bun.file(join(folder, "env")).exists()).toBe(false);
-    expect(await naming(`v${pkg.version}`)).toEqual({ status: 0, stderr: "" });
+    expect(await naming(`v${pkg.version}`)).toEqual({ status: 0, stdout: "", stderr: "" });
     expect(await Bun.file(join(folder, "env")).text()).toBe(`IMAGE=${IMAGE}\n`);
   });
 
@@ -155,19 +160,23 @@ function publishAndPull(sid: Generation): void {
     }
   });
 
-  test.each(PLATFORMS.map(({ name, architecture }) => [name, architecture] as const))(
-    "the bill of materials of %s is found by the image's digest, beside the signature",
-    async (name, architecture) => {
-      const found = await oras(
-        ...(["discover", "--platform", `linux/${architecture}`, "--artifact-type", SBOM_TYPE] as const),
-        ...["--format", "go-template={{range .referrers}}{{.digest}} {{end}}", `${REPOSITORY}@${index.digest}`],
-      );
-      const [digest = "", ...others] = found.trim().split(" ");
+  /** The digests of what is attached to the image called `name` for a platform. */
+  const attached = async (name: string, platform: string, ...options: readonly string[]): Promise<string[]> => {
+    const format = ["--format", "go-template={{range .referrers}}{{.digest}} {{end}}"];
+    const found = await oras("discover", "--platform", platform, ...options, ...format, name);
+    return found.split(" ").filter(Boolean).sort();
+  };
+
+  test.each(PLATFORMS.map(({ name, id }) => [name, id] as const))(
+    "the bill of materials of %s is found by tag and by digest, and is signed",
+    async (name, platform) => {
+      const [bill = "", ...others] = await attached(IMAGE, platform, ...BILLS);
       expect(others).toEqual([]);
-      const into = join(folder, name);
-      await oras("pull", "--output", into, `${REPOSITORY}@${digest}`);
-      const document = await Bun.file(join(into, `${pkg.name}.${name}.cdx.json`)).text();
-      expect(document).toBe(await Bun.file(join(folder, `${pkg.name}.${name}.cdx.json`)).text());
+      expect(await attached(`${REPOSITORY}@${index.digest}`, platform, ...BILLS)).toEqual([bill]);
+      const file = `${pkg.name}.${name}.cdx.json`;
+      await oras("pull", "--output", join(folder, name), `${REPOSITORY}@${bill}`);
+      expect(await Bun.file(join(folder, name, file)).text()).toBe(await Bun.file(join(folder, file)).text());
+      await publisher.output(["cosign", "verify", ...by("signer"), `${REPOSITORY}@${bill}`]);
     },
   );
 
@@ -191,38 +200,30 @@ function publishAndPull(sid: Generation): void {
     expect(stranger.status).not.toBe(0);
     expect(stranger.stderr).toMatch(/no matching (attestations|signatures)/);
 
-    const unsigned = `${REGISTRY}/myorg/unsigned:${pkg.version}`;
-    const copied = ["oras", "cp", "--recursive", "--from-oci-layout", "--to-plain-http"];
-    await publisher.output([...copied, `${archive}:${pkg.version}`, unsigned]);
-    const refused = await verify("signer", `IMAGE=${unsigned}`);
+    const refused = await verify("signer", `IMAGE=${UNSIGNED}`);
     expect(refused.status).not.toBe(0);
     expect(refused.stderr).toContain("no signatures found");
   });
 
-  test("everything that the index lists has its own signature too", async () => {
-    for (const { digest } of manifests) {
-      const by = ["--insecure-ignore-tlog", "--key", key("signer", "pub")];
-      await publisher.output(["cosign", "verify", ...by, `${REPOSITORY}@${digest}`]);
-    }
-  });
-
-  test("publishing again changes nothing, and a tag never moves to another image", async () => {
+  test("publishing again changes no digest, and a tag never moves to another image", async () => {
+    const bills = () => Promise.all(PLATFORMS.map(({ id }) => attached(IMAGE, id, ...BILLS)));
+    const before = await bills();
     const again = await publish(await publishing(archive));
     expect([again.status, again.stdout]).toEqual([0, `${IMAGE}@${index.digest}\n`]);
+    expect(await bills()).toEqual(before);
 
-    const [one] = manifests;
-    const other = `${join(folder, "other")}:${pkg.version}`;
-    const taken = `${archive}@${one?.digest}`;
-    await publisher.output(["oras", "cp", "--from-oci-layout", taken, "--to-oci-layout", other]);
-    const refused = await publish(await publishing(join(folder, "other")));
-    const line = `error: ${IMAGE} already exists and is another image: ${index.digest}\n`;
+    const taken = `${REGISTRY}/myorg/taken:${pkg.version}`;
+    const other = manifests[0]?.digest ?? "";
+    await copy(publisher, `${REPOSITORY}@${other}`, taken);
+    const refused = await publish(instead(await publishing(archive), "$IMAGE", taken));
+    const line = `error: ${taken} already exists and is another image: ${other}\n`;
     expect([refused.status, refused.stdout, refused.stderr]).toEqual([1, "", line]);
-    expect(await oras("resolve", IMAGE)).toBe(index.digest);
+    expect(await oras("resolve", taken)).toBe(other);
   });
 
   test("what cannot be signed gets no tag", async () => {
     // A file where the registry would put the folder of the signature's tag.
-    const tags = join(store(), "docker", "registry", "v2", "repositories", "myorg", "refused", "_manifests", "tags");
+    const tags = join(store, "docker", "registry", "v2", "repositories", "myorg", "refused", "_manifests", "tags");
     await mkdir(tags, { recursive: true });
     await Bun.write(join(tags, index.digest.replace(":", "-")), "");
     const refused = `${REGISTRY}/myorg/refused`;
@@ -242,9 +243,10 @@ function publishAndPull(sid: Generation): void {
     ["--key package.json IMAGE ARCHIVE", /^error: package\.json is not a private key of cosign's, or COSIGN_PASSWORD /],
     ["myorg/pause-ts:1 ARCHIVE", /^error: "myorg\/pause-ts:1" is not a registry, a repository and a tag, like /],
     [`${REPOSITORY} ARCHIVE`, /^error: ".*" is not a registry, /],
-    [`${REGISTRY}/My/pause:1 ARCHIVE`, /^error: ".*" is not a registry, /],
+    [`${REGISTRY}/My/pause:${pkg.version} ARCHIVE`, /^error: ".*" is not a registry, /],
     [`IMAGE@sha256:${"0".repeat(64)} ARCHIVE`, /^error: ".*" is not a registry, /],
     ["IMAGE /nonexistent", /^error: there is no archive \/nonexistent$/],
+    [`${REGISTRY}//pause:${pkg.version} ARCHIVE`, /^error: ".*" is not a registry, /],
     [`${REPOSITORY}:other ARCHIVE`, /^error: .* has no image with the tag other: npm run image -- --tag .*:other$/],
     ["IMAGE package.json", /^error: package\.json has no image with the tag /],
     ["--provenance IMAGE ARCHIVE", /^error: --provenance takes a GitHub workflow: GITHUB_RUN_ID is not set$/],
@@ -257,7 +259,7 @@ function publishAndPull(sid: Generation): void {
 
   describeGenerations(
     "Pulled",
-    ["dockerd", "docker", "podman", "containerd", "ctr", "docker-registry"],
+    ["dockerd", "docker", "podman", "containerd", "ctr", "skopeo", "docker-registry"],
     (generation) => {
       /** The names that the image is pulled by: its tag, then its digest. */
       const names = () => [IMAGE, `${REPOSITORY}@${index.digest}`];
@@ -265,7 +267,7 @@ function publishAndPull(sid: Generation): void {
       /** Starts the engine on a host that runs the registry too. */
       const start = <E extends Engine>(engine: (host: Host) => Promise<E>): Promise<E> =>
         onNewHost(generation, async (host) => {
-          await startRegistry(host, store());
+          await startRegistry(host, store);
           return engine(host);
         });
 
@@ -288,6 +290,35 @@ function publishAndPull(sid: Generation): void {
         }
       });
 
+      test("skopeo mirrors it with its digest, and converts it to Docker's format; so do oras and skopeo sync with all that is attached", async () => {
+        await using podman = await start((host) => Podman.start(host));
+        const skopeo = (command: string, ...args: readonly string[]) =>
+          podman.host.output(["skopeo", "--insecure-policy", ...command.split(" "), ...args], podman.env);
+        const insecure = ["--all", "--src-tls-verify=false", "--dest-tls-verify=false"];
+        const mirror = (name: string) => `${REGISTRY}/${generation.name.toLowerCase().replace(" ", "-")}/${name}`;
+        const copied = `${mirror("copied")}:${pkg.version}`;
+        await skopeo("copy --preserve-digests", ...insecure, `docker://${IMAGE}`, `docker://${copied}`);
+        expect(await oras("resolve", copied)).toBe(index.digest);
+        await skopeo("copy --format v2s2", ...insecure, `docker://${IMAGE}`, `docker://${mirror("converted:1")}`);
+        const list = JSON.parse(await oras("manifest fetch", mirror("converted:1"))) as { mediaType: string };
+        expect(list.mediaType).toBe("application/vnd.docker.distribution.manifest.list.v2+json");
+        if (generation === MACHINE) return;
+
+        await copy(podman.host, IMAGE, `${mirror("oras")}:${pkg.version}`);
+        await skopeo("sync --preserve-digests --src docker --dest docker", ...insecure, REPOSITORY, mirror("synced"));
+        const older = `${index.digest.replace(":", "-")}.sig`;
+        for (const [repository, status] of [
+          [mirror("oras"), 1],
+          [`${mirror("synced")}/pause-ts`, 0],
+        ] as const) {
+          const name = `${repository}:${pkg.version}`;
+          expect(await oras("resolve", name)).toBe(index.digest);
+          for (const { id } of PLATFORMS) expect(await attached(name, id)).toEqual(await attached(IMAGE, id));
+          const found = await publisher.run(["oras", "resolve", "--plain-http", `${repository}:${older}`]);
+          expect(found.status).toBe(status);
+        }
+      });
+
       test("containerd pulls it by tag and by digest, and its pods run it", async () => {
         for (const name of names()) {
           await using containerd = await start((host) => Containerd.start(host, { reference: name }));
@@ -303,6 +334,55 @@ function publishAndPull(sid: Generation): void {
         }
       });
     },
+  );
+
+  // Debian 12's skopeo and podman are built without these signatures, and it has no cosign.
+  describeGenerations(
+    "Verified",
+    ["podman", "skopeo"],
+    (generation) => {
+      test("cosign, and podman and skopeo under image.md's policy, accept it; unsigned or signed by another it is refused", async () => {
+        await using podman = await onNewHost(generation, (host) => Podman.start(host));
+        const { host } = podman;
+        await startRegistry(host, store);
+        const document = await Bun.file(join(ROOT, "docs", "image.md")).text();
+        const said = (pattern: RegExp) =>
+          document.match(pattern)?.[1]?.replace("registry.example/myorg/pause-ts", REPOSITORY) ?? "";
+        const policy = said(/```json\n(.*?sigstoreSigned.*?)```/s);
+        const attachments = said(/```yaml\n(.*?use-sigstore-attachments.*?)```/s);
+        const origin = `${said(/`("signedIdentity": .*?)`/)}, `;
+        const install = (path: string, text: string) =>
+          host.output(["sh", "-ec", 'mkdir -p "$(dirname "$1")"; printf %s "$2" >"$1"', "install", path, text]);
+        /** The judgement of each tool on the image called `name`, which the key called `signer` should have signed. */
+        const judge = async (name: string, signer: string, identity = "") => {
+          await install("/etc/containers/policy.json", policy.replace('"keyPath"', `${identity}"keyPath"`));
+          await install("/etc/containers/registries.d/pause-ts.yaml", attachments);
+          await install("/etc/containers/cosign.pub", await Bun.file(key(signer, "pub")).text());
+          const to = `dir:${join(host.folder, "copy")}`;
+          const judged = [];
+          for (const command of [
+            ["podman", "pull", "--quiet", "--tls-verify=false", name],
+            ["skopeo", "copy", "--src-tls-verify=false", `docker://${name}`, to],
+            ["skopeo", "copy", "--all", "--src-tls-verify=false", `docker://${name}`, to],
+            ["cosign", "verify", ...by(signer), name],
+          ]) {
+            const { status, stderr } = await host.run(command, podman.env);
+            judged.push(status === 0 ? "accepted" : stderr);
+          }
+          return judged;
+        };
+        const all = (what: string | RegExp) => Array.from({ length: 4 }, () => expect.stringMatching(what));
+        for (const name of [IMAGE, `${REPOSITORY}@${index.digest}`])
+          expect(await judge(name, "signer")).toEqual(all(/^accepted$/));
+        const mirror = `${REPOSITORY}/${generation === sid ? "sid" : "stable"}:${pkg.version}`;
+        const copying = ["skopeo", "copy", "--all", "--preserve-digests", `docker://${IMAGE}`, `docker://${mirror}`];
+        await host.output([...copying, "--src-tls-verify=false", "--dest-tls-verify=false"], podman.env);
+        expect(await judge(mirror, "signer", origin)).toEqual(all(/^accepted$/));
+        expect(await judge(IMAGE, "stranger")).toEqual(all(/invalid signature|accepted signatures do not match/));
+        expect(await judge(UNSIGNED, "signer")).toEqual(all(/no signature exists|no signatures found/));
+      });
+    },
+    { of: GENERATIONS.filter((generation) => generation !== MACHINE) },
   );
 }
 

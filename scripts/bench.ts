@@ -1,18 +1,14 @@
-/** `npm run bench`: measures pause-ts, an empty Bun program, C pauses and the like in turn; a table, dist/bench.json and charts. */
-import { mkdir, rename, writeFile } from "node:fs/promises";
+/** `npm run bench`: measures pause-ts, an empty Bun program, C pauses and the like in turn; a table, and charts in dist/. */
 import { cpus, release } from "node:os";
-import { dirname, join, relative } from "node:path";
-import { version } from "../package.json";
+import { join, relative } from "node:path";
 import { ALL_THEMES, chart } from "./bench/chart.ts";
 import { coldObstacle, NO_LOOP_DEVICE } from "./bench/cold.ts";
 import { type Extent, measureAll } from "./bench/figures.ts";
-import { floor } from "./bench/floor.ts";
-import { measureGuarded, tooBusy, type Values, worse } from "./bench/guard.ts";
-import { NO_INSTRUCTIONS } from "./bench/instructions.ts";
-import { company, type Pair, withPair, YARDSTICK } from "./bench/programs.ts";
+import { measureGuarded, regressions, tooBusy, type Values } from "./bench/guard.ts";
+import { competitors, type Program, withPair, YARDSTICK } from "./bench/programs.ts";
 import recorded from "./bench/recorded.json";
 import { NOT_DUMPABLE } from "./bench/rest.ts";
-import { ratio, table } from "./bench/table.ts";
+import { table } from "./bench/table.ts";
 import { command } from "./command/command.ts";
 import { DIST, ROOT } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
@@ -22,60 +18,35 @@ import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
 
 /** How much is measured by default, and with --quick. */
-const FULL = { rounds: 200, cold: 20, rest: 60, orphans: 100_000, instances: [1, 10, 110] };
-const QUICK = { rounds: 50, cold: 3, rest: 5, orphans: 10_000, instances: [1, 10] };
+const FULL: Extent = { rounds: 200, cold: 20, rest: 60, orphans: 100_000, sigterms: 12, instances: [1, 10, 110] };
+const QUICK: Extent = { rounds: 50, cold: 3, rest: 5, orphans: 10_000, sigterms: 2, instances: [1, 10] };
 
-/** Writes `text` to `path` by way of a temporary name. */
-async function put(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(`${path}.new`, text);
-  await rename(`${path}.new`, path);
+/** The reason that there are no storms here, or undefined. */
+function stormObstacle(): string | undefined {
+  if (!pidNamespace()) return NO_PID_NAMESPACE;
+  return compileStorm() ? undefined : NO_REFERENCE;
 }
 
-/** The number that `--name text` gives. Throws an InputError if it is not a positive whole number. */
-function whole(name: string, text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise;
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InputError(`--${name} ${text}: not a positive whole number`);
-  return Number(text);
-}
-
-/** Measures everything, prints the table and writes dist/bench.json, dist/bench-light.svg and dist/bench-dark.svg. */
-async function bench({ ours, floor }: Pair, extent: Extent): Promise<void> {
-  const { present, notes } = company();
-  const programs = [ours, floor, ...present];
+/** Measures everything, prints the table and writes dist/bench-light.svg and dist/bench-dark.svg. */
+async function bench(pair: readonly Program[], extent: Extent): Promise<void> {
+  const { present, notes } = competitors();
+  const programs = [...pair, ...present];
   const names = programs.map(({ name }) => name);
   const image = join(DIST, "pause-ts.oci.tar");
-  const namespace = pidNamespace();
-  if (!namespace) notes.push(`Storms are left out: ${NO_PID_NAMESPACE}.`);
-  const storm = compileStorm();
-  if (!storm) notes.push(`Storms are left out: ${NO_REFERENCE}.`);
+  const obstacle = stormObstacle();
+  if (obstacle) notes.push(`Storms and early SIGTERMs are left out: ${obstacle}.`);
   if (process.getuid?.() !== 0) notes.push(NOT_DUMPABLE);
-  const figures = await measureAll(
-    programs,
-    extent,
-    namespace && storm,
-    (await Bun.file(image).exists()) ? image : undefined,
-  );
+  const storm = obstacle ? undefined : compileStorm();
+  const figures = await measureAll(programs, extent, storm, (await Bun.file(image).exists()) ? image : undefined);
   progress("");
   if (!figures.some(({ name }) => name.startsWith("cold"))) {
     notes.push(`Cold starts are left out: ${coldObstacle() ?? NO_LOOP_DEVICE}.`);
   }
-  if (!figures.some(({ name }) => name.startsWith("instructions"))) notes.push(NO_INSTRUCTIONS);
-
-  const machine = `${cpus().length} processors (${cpus()[0]?.model}), Linux ${release()}`;
   console.log(table(figures, names, YARDSTICK));
+  const machine = `${cpus().length} processors (${cpus()[0]?.model}), Linux ${release()}`;
   console.log(`\nMeasured on ${machine}; ${extent.rounds} starts of each kind.`);
   for (const note of notes) console.log(note);
-
-  const json = {
-    version,
-    machine,
-    extent,
-    notes,
-    figures: figures.map((figure) => ({ ...figure, ratio: ratio(figure, ours.name, YARDSTICK) })),
-  };
-  await put(join(DIST, "bench.json"), `${JSON.stringify(json, null, 2)}\n`);
-  for (const theme of ALL_THEMES) await put(join(DIST, `bench-${theme}.svg`), chart(figures, names, theme));
+  for (const theme of ALL_THEMES) await Bun.write(join(DIST, `bench-${theme}.svg`), chart(figures, names, theme));
 }
 
 /** The guard's record. */
@@ -93,31 +64,30 @@ const [WAITS, WAIT] = [20, 5000];
 /** The program with which the guard measures storms. Throws an InputError if any of its figures cannot be measured here. */
 function guardStorm(): string {
   if (process.getuid?.() !== 0) throw new InputError("the guard needs root: pause-ts is not dumpable");
-  if (!pidNamespace()) throw new InputError(NO_PID_NAMESPACE);
-  const storm = compileStorm();
-  if (!storm) throw new InputError(NO_REFERENCE);
-  return storm;
+  const obstacle = stormObstacle();
+  if (obstacle) throw new InputError(obstacle);
+  return compileStorm() ?? "";
 }
 
 /** Measures the guarded figures and writes them to the record, beside those of other platforms. Throws an InputError on a busy machine. */
-async function record(pair: Pair, storm: string): Promise<void> {
-  const measured = await measureGuarded(pair, storm);
+async function record(pair: readonly Program[]): Promise<void> {
+  const measured = await measureGuarded(pair, guardStorm());
   const { values } = measured;
   const busy = tooBusy(measured);
   if (busy) throw new InputError(busy);
   const rounded = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value.toFixed(2))]));
-  await put(RECORD, `${JSON.stringify({ ...recorded, [hostPlatform().name]: rounded }, null, 2)}\n`);
+  await Bun.write(RECORD, `${JSON.stringify({ ...recorded, [hostPlatform().name]: rounded }, null, 2)}\n`);
   console.log(`${relative(process.cwd(), RECORD)}: written`);
 }
 
 /** Compares the guarded figures with the record and prints them. Throws an InputError that names every figure that is worse. */
-async function check(pair: Pair, storm: string): Promise<void> {
+async function check(pair: readonly Program[]): Promise<void> {
+  const storm = guardStorm();
   let failures: string[] = [];
   let waits = 0;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    progress(`the guard, attempt ${attempt} of ${ATTEMPTS}`);
     const measured = await measureGuarded(pair, storm);
-    failures = worse(measured, RECORDED);
+    failures = regressions(measured, RECORDED);
     if (tooBusy(measured) && waits < WAITS) {
       // Such a measurement says nothing: it is no attempt.
       waits++;
@@ -135,29 +105,18 @@ async function check(pair: Pair, storm: string): Promise<void> {
 
 /** The options, as citty shows them. */
 const OPTIONS = {
-  rounds: { type: "string", description: `How often each is started (${FULL.rounds})` },
-  rest: { type: "string", description: `Seconds at rest (${FULL.rest})` },
-  orphans: { type: "string", description: `Orphans to reap (${FULL.orphans})` },
-  quick: { type: "boolean", description: "A look in half a minute: less of everything" },
+  quick: { type: "boolean", description: "A look in a minute: less of everything" },
   check: { type: "boolean", description: "Compare the guarded figures with those recorded, instead; as root" },
   record: { type: "boolean", description: "Record the guarded figures, instead; as root" },
 } as const;
 
 await command("bench", "Measure pause-ts beside an empty Bun program and C pauses", OPTIONS, async (args) => {
-  const usual = args.quick ? QUICK : FULL;
-  const extent = {
-    rounds: whole("rounds", args.rounds, usual.rounds),
-    cold: usual.cold,
-    rest: whole("rest", args.rest, usual.rest),
-    orphans: whole("orphans", args.orphans, usual.orphans),
-    instances: usual.instances,
-  };
   if (args.check && args.record) throw new InputError("--check or --record, not both");
-  const guarding = args.check || args.record ? guardStorm() : undefined;
+  if (args.check || args.record) guardStorm();
   const path = join(DIST, "pause");
   if (isStale(path)) await compile(hostPlatform(), path);
-  await withPair(path, await floor(), async (pair) => {
-    if (guarding === undefined) await bench(pair, extent);
-    else await (args.record ? record(pair, guarding) : check(pair, guarding));
+  await withPair(path, (pair) => {
+    if (args.check) return check(pair);
+    return args.record ? record(pair) : bench(pair, args.quick ? QUICK : FULL);
   });
 });

@@ -1,13 +1,13 @@
 /** Everything that the bench measures, figure by figure. */
 import { stat } from "node:fs/promises";
 import { progress } from "../command/report.ts";
-import { type Cold, type ColdStarts, coldStarts, READ_AHEAD } from "./cold.ts";
-import { instructions } from "./instructions.ts";
-import { type Program, withUnpacked } from "./programs.ts";
+import { type Cold, coldStarts, READ_AHEAD } from "./cold.ts";
+import { DELAYS, lostSigterms } from "./early.ts";
+import { PAUSE_READY, type Program, withUnpacked } from "./programs.ts";
 import { type Crowd, crowds, rest, type Weight } from "./rest.ts";
 import { readyTime, type Start, versionTime } from "./start.ts";
 import { interleaved, type Summary, summary } from "./statistics.ts";
-import { BURST, type Storm, storms } from "./storm.ts";
+import { BURST, type Storms, storms } from "./storm.ts";
 
 /** How much is measured. */
 export interface Extent {
@@ -19,6 +19,8 @@ export interface Extent {
   readonly rest: number;
   /** Orphans for each program, in all. */
   readonly orphans: number;
+  /** SIGTERMs for each program and delay. */
+  readonly sigterms: number;
   /** How many instances are weighed together, in rising order. */
   readonly instances: readonly number[];
 }
@@ -47,16 +49,9 @@ function figure<T>(
   return { name, values: Object.fromEntries(cells) };
 }
 
-/** A program of which it can be seen when it is ready. */
-type Visible = Program & Required<Pick<Program, "ready">>;
-
-/** Starts of each of `programs` until it is ready, in turns; `what` is what the terminal shows. */
-function readyStarts(programs: readonly Visible[], rounds: number, what: string): Promise<Start[][]> {
-  return interleaved(
-    programs.map((program) => readyTime(program, program.ready)),
-    rounds,
-    (done) => progress(`${what}: ${done} of ${rounds}`),
-  );
+/** Starts each of `programs` until it is ready, in turns; `title` is shown on the terminal. */
+function readyStarts(programs: readonly Program[], rounds: number, title: string): Promise<Start[][]> {
+  return interleaved(programs.map(readyTime), rounds, (done) => progress(`${title}: ${done} of ${rounds}`));
 }
 
 /** Starts: `-v`, and until ready. */
@@ -65,11 +60,10 @@ async function startFigures(programs: readonly Program[], rounds: number): Promi
   const versionTimes = await interleaved(versions.map(versionTime), rounds, (done) =>
     progress(`-v: ${done} of ${rounds}`),
   );
-  const visible = programs.flatMap((program) => (program.ready ? [{ ...program, ready: program.ready }] : []));
-  const starts = await readyStarts(visible, rounds, "ready");
-  const unpacked = await withUnpacked(visible, (copies) => readyStarts(copies, rounds, "ready, unpacked"));
+  const starts = await readyStarts(programs, rounds, "ready");
+  const unpacked = await withUnpacked(programs, (copies) => readyStarts(copies, rounds, "ready, unpacked"));
   const ready = (name: string, from: readonly Start[][], key: keyof Start) =>
-    figure(name, visible, from, (values) => values.map((start) => start[key]));
+    figure(name, programs, from, (values) => values.map((start) => start[key]));
   return [
     figure("`-v`, ms", versions, versionTimes, (times) => times),
     ready("ready, ms", starts, "time"),
@@ -82,39 +76,19 @@ async function startFigures(programs: readonly Program[], rounds: number): Promi
 
 /** Cold starts; no figure where there can be none. */
 async function coldFigures(programs: readonly Program[], rounds: number): Promise<Figure[]> {
-  const visible = programs.filter(({ ready }) => ready);
   progress(`cold: ${rounds} starts of each kind`);
-  const results = await coldStarts(visible, rounds);
+  const results = rounds > 0 ? await coldStarts(programs, rounds) : undefined;
   if (!results) return [];
   return READ_AHEAD.flatMap((kib) => {
-    const cold = (name: string, kind: keyof ColdStarts, key: keyof Cold) =>
-      figure(`cold, read-ahead of ${kib} KiB: ${name}`, visible, results[kib] ?? [], (starts) =>
-        starts[kind].map((start) => start[key]),
+    const cold = (name: string, key: keyof Cold) =>
+      figure(`cold, read-ahead of ${kib} KiB: ${name}`, programs, results[kib] ?? [], (starts) =>
+        starts.map((start) => start[key]),
       );
-    return [
-      cold("`-v`, ms", "version", "time"),
-      cold("read for `-v`, KiB", "version", "read"),
-      cold("ready, ms", "ready", "time"),
-      cold("read to ready, KiB", "ready", "read"),
-    ];
+    return [cold("ready, ms", "time"), cold("read to ready, KiB", "read")];
   });
 }
 
-/** Starts of each program under perf. */
-const COUNTED = 10;
-
-/** Instructions of a start; no figure where perf does not count. */
-async function instructionFigures(programs: readonly Program[]): Promise<Figure[]> {
-  const visible: Program[] = [];
-  for (const program of programs) if ((await instructions(program)) !== undefined) visible.push(program);
-  const counts = await interleaved(
-    visible.map((program) => async () => (await instructions(program)) ?? Number.NaN),
-    COUNTED,
-  );
-  return visible.length > 0 ? [figure("instructions to ready", visible, counts, (values) => values)] : [];
-}
-
-/** What they weigh, alone and in numbers. */
+/** Memory, of one and of many. */
 async function weightFigures(programs: readonly Program[], instances: readonly number[]): Promise<Figure[]> {
   const all: Crowd[][] = [];
   for (const program of programs) {
@@ -139,7 +113,7 @@ async function weightFigures(programs: readonly Program[], instances: readonly n
   ].filter(({ values }) => Object.keys(values).length > 0);
 }
 
-/** How quiet they are. */
+/** Rest: threads, descriptors, wake-ups. */
 async function restFigures(programs: readonly Program[], seconds: number): Promise<Figure[]> {
   const rests = await rest(programs, seconds, (done) => progress(`at rest: ${done} of ${seconds} s`));
   return [
@@ -152,23 +126,35 @@ async function restFigures(programs: readonly Program[], seconds: number): Promi
 /** Storms that the orphans are divided among. */
 const STORMS = 10;
 
-/** How they reap. */
+/** Storms of orphans. */
 async function stormFigures(programs: readonly Program[], storm: string, orphans: number): Promise<Figure[]> {
   const each = Math.ceil(orphans / STORMS);
-  const rounds = Math.ceil(orphans / each);
-  const results = await storms(programs, storm, each, rounds, (done) =>
+  const results = await storms(programs, storm, each, STORMS, (done) =>
     progress(`orphans: ${done * each} of ${orphans}`),
   );
-  const of = (name: string, values: (storm: Storm) => readonly number[]) => figure(name, programs, results, values);
-  const total = `${each * rounds} orphans in bursts of ${BURST}`;
+  const of = (name: string, values: (storms: Storms) => readonly number[]) => figure(name, programs, results, values);
   return [
-    of(`${total}: time for each ${each}, ms`, ({ times }) => times),
-    of("orphans reaped in a second", ({ times }) => times.map((time) => (each / time) * 1000)),
-    of("longest a zombie was seen, ms", ({ zombies }) => [Math.max(...zombies)]),
+    of(`${each * STORMS} orphans in bursts of ${BURST}: time for each ${each}, ms`, ({ storms }) =>
+      storms.map(({ time }) => time),
+    ),
+    of("orphans reaped in a second", ({ storms }) => storms.map(({ time }) => (each / time) * 1000)),
+    of("processor time of PID 1 for 10,000 orphans, ms", ({ storms }) =>
+      storms.map(({ cpu }) => (cpu / each) * 10_000),
+    ),
     of("RSS afterwards, more than before, KiB", ({ before, after }) => [after.rss - before.rss]),
-    of("threads right afterwards", ({ threadsAtOnce }) => [threadsAtOnce]),
-    of("threads at most 15 s later", ({ threads }) => [threads]),
+    of("threads right afterwards", ({ threads }) => [threads]),
   ];
+}
+
+/** Early SIGTERMs that pauses lose as PID 1; no figure of no rounds. */
+async function sigtermFigures(programs: readonly Program[], rounds: number): Promise<Figure[]> {
+  if (rounds === 0) return [];
+  const pauses = programs.filter(({ ready }) => ready === PAUSE_READY);
+  const lost = await lostSigterms(pauses, rounds, {}, (done) =>
+    progress(`early SIGTERMs: ${done} of ${rounds} rounds`),
+  );
+  const name = `lost of ${rounds * DELAYS.length} SIGTERMs to PID 1, 0 to ${DELAYS.at(-1)} ms after exec`;
+  return [figure(name, pauses, lost, (counts) => [counts.reduce((sum, count) => sum + count)])];
 }
 
 /**
@@ -190,10 +176,10 @@ export async function measureAll(
   return [
     ...(await startFigures(programs, extent.rounds)),
     ...(await coldFigures(programs, extent.cold)),
-    ...(await instructionFigures(programs)),
     ...(await weightFigures(resting, extent.instances)),
     ...(await restFigures(resting, extent.rest)),
     ...(storm ? await stormFigures(resting, storm, extent.orphans) : []),
+    ...(storm ? await sigtermFigures(resting, extent.sigterms) : []),
     bytes("executable, bytes", sizes),
     ...(image ? [bytes("image archive, bytes", [(await stat(image)).size])] : []),
   ];

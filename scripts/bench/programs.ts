@@ -2,9 +2,11 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bundle } from "../executable/compile.ts";
+import { hostPlatform } from "../executable/platforms.ts";
 import { withFolder } from "../linux/folder.ts";
 import { NO_SIGNALS, THREE_HANDLERS } from "../linux/proc.ts";
-import { compileGo, compileReference, compileStatic } from "../reference/compile.ts";
+import { compileReference, compileStatic } from "../reference/compile.ts";
 
 /** Lines of /proc/PID/status that, all there at once, say that a program is ready; or `ended` for one that ends by itself. */
 export type Readiness = readonly string[] | "ended";
@@ -21,33 +23,52 @@ export interface Program {
   readonly name: string;
   readonly path: string;
   readonly args: readonly string[];
-  /** How to see that it is ready, where that can be seen at all. One that is `ended` is never at rest. */
-  readonly ready?: Readiness;
-  /** Whether it can be started with `-v` and then ends. */
+  readonly ready: Readiness;
+  /** True if it can be started with `-v` and then ends. */
   readonly version: boolean;
 }
 
-/** Ours, and a program without a line of code, compiled by the same Bun: the floor of anything written in TypeScript. */
-export interface Pair {
-  readonly ours: Program;
-  readonly floor: Program;
+/** Headings of three columns: ours, the floor of anything written in TypeScript, and what upstream's image holds, which ratios are to. */
+export const [OURS, FLOOR, YARDSTICK] = ["pause-ts", "empty Bun program", "C, static"] as const;
+
+/** Does `task` with copies of `programs` that are written `piece` bytes at a time, and removes them. */
+function withCopies<T>(
+  programs: readonly Program[],
+  piece: number,
+  task: (copies: readonly Program[]) => Promise<T>,
+): Promise<T> {
+  return withFolder(tmpdir(), (folder) => {
+    const copies = programs.map((program) => {
+      const path = join(mkdtempSync(join(folder, "copy-")), "pause");
+      const bytes = readFileSync(program.path);
+      const file = openSync(path, "w", 0o755);
+      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, Math.min(piece, bytes.length - at));
+      closeSync(file);
+      return { ...program, path };
+    });
+    return task(copies);
+  });
+}
+
+/** Compiles a program without a line of code into `folder`, by the pinned Bun with the settings of ours, and returns its path. It starts and ends, whatever its arguments. */
+async function compileEmpty(folder: string): Promise<string> {
+  const [source, path] = [join(folder, "main.ts"), join(folder, "pause")];
+  writeFileSync(source, "");
+  await bundle(hostPlatform(), path, [source]);
+  return path;
 }
 
 /**
- * Does `task` with the executables `ours` and `floor`, as copies just written, each by one write(2): the kernel caches
- * them in large pieces, and can map many pages at each fault. The copies are removed in the end.
+ * Does `task` with ours, whose path is given, and the empty program, as copies just written, each by one write(2): the
+ * kernel caches them in large pieces, and can map many pages at each fault.
  */
-export function withPair<T>(ours: string, floor: string, task: (pair: Pair) => Promise<T>): Promise<T> {
-  return withFolder(tmpdir(), (folder) => {
-    const copy = (path: string): string => {
-      const fresh = join(mkdtempSync(join(folder, "copy-")), "pause");
-      writeFileSync(fresh, readFileSync(path), { mode: 0o755 });
-      return fresh;
-    };
-    return task({
-      ours: { name: "pause-ts", path: copy(ours), args: [], ready: PAUSE_READY, version: true },
-      floor: { name: "empty Bun program", path: copy(floor), args: [], ready: "ended", version: true },
-    });
+export function withPair<T>(ours: string, task: (pair: readonly Program[]) => Promise<T>): Promise<T> {
+  return withFolder(tmpdir(), async (folder) => {
+    const pair: Program[] = [
+      { name: OURS, path: ours, args: [], ready: PAUSE_READY, version: true },
+      { name: FLOOR, path: await compileEmpty(folder), args: [], ready: "ended", version: true },
+    ];
+    return withCopies(pair, Number.POSITIVE_INFINITY, task);
   });
 }
 
@@ -56,48 +77,26 @@ const PIECE = 32 * 1024;
 
 /**
  * Does `task` with copies of `programs` that are written as a container engine unpacks them: the kernel caches them in as
- * small pieces, and maps as few pages at a fault. The copies are removed in the end.
+ * small pieces, and maps as few pages at a fault.
  */
-export function withUnpacked<P extends Program, T>(
-  programs: readonly P[],
-  task: (unpacked: readonly P[]) => Promise<T>,
+export function withUnpacked<T>(
+  programs: readonly Program[],
+  task: (unpacked: readonly Program[]) => Promise<T>,
 ): Promise<T> {
-  return withFolder(tmpdir(), (folder) => {
-    const unpacked = programs.map((program, index) => {
-      const path = join(folder, `${index}`);
-      const bytes = readFileSync(program.path);
-      const file = openSync(path, "w", 0o755);
-      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, Math.min(PIECE, bytes.length - at));
-      closeSync(file);
-      return { ...program, path };
-    });
-    return task(unpacked);
-  });
+  return withCopies(programs, PIECE, task);
 }
 
-/** Heading of the column that ratios are to: what upstream's image holds. */
-export const YARDSTICK = "C, static";
-
-/** What else this machine has, and a note for each that it has not. Throws if the Go program does not compile. */
-export function company(): { present: Program[]; notes: string[] } {
-  const present: Program[] = [];
-  const notes: string[] = [];
-  const add = (path: string | null | undefined, program: Omit<Program, "path">, missing: string) => {
-    if (path) present.push({ ...program, path });
-    else notes.push(`${program.name} is left out: ${missing}.`);
+/** The other programs that this machine has, and a note for each that it lacks. */
+export function competitors(): { present: Program[]; notes: string[] } {
+  const pause = { args: [], ready: PAUSE_READY, version: true };
+  const infra = { args: ["-P"], ready: CATATONIT_READY, version: false };
+  const all = [
+    { ...pause, name: YARDSTICK, path: compileStatic(), missing: "no C compiler (cc) or no static libc (libc.a)" },
+    { ...pause, name: "C, dynamic", path: compileReference(), missing: "no C compiler (cc)" },
+    { ...infra, name: "catatonit -P", path: Bun.which("catatonit"), missing: "catatonit is not installed" },
+  ];
+  return {
+    present: all.flatMap(({ path, missing: _, ...program }) => (path ? [{ ...program, path }] : [])),
+    notes: all.flatMap(({ name, path, missing }) => (path ? [] : [`${name} is left out: ${missing}.`])),
   };
-  add(
-    compileStatic(),
-    { name: YARDSTICK, args: [], ready: PAUSE_READY, version: true },
-    "no C compiler (cc) or no libc to link statically (libc.a)",
-  );
-  add(compileReference(), { name: "C, dynamic", args: [], ready: PAUSE_READY, version: true }, "no C compiler (cc)");
-  add(
-    Bun.which("catatonit"),
-    { name: "catatonit -P", args: ["-P"], ready: CATATONIT_READY, version: false },
-    "catatonit is not installed",
-  );
-  // Go's runtime catches every signal and parks its threads long before main runs: nothing shows when it is ready.
-  add(compileGo(), { name: "Go", args: [], version: true }, "no Go compiler (go)");
-  return { present, notes };
 }

@@ -1,12 +1,12 @@
 /** Measurements at rest: what one process and what many of them weigh, and how quiet they are. */
 import { readdirSync, readFileSync } from "node:fs";
 import { type Memory, memory } from "../linux/cgroup.ts";
-import { contextSwitches, status } from "../linux/proc.ts";
+import { childrenOf, contextSwitches, status, until } from "../linux/proc.ts";
 import { command, wait } from "../linux/spawn.ts";
 import type { Program } from "./programs.ts";
 import { waitReady } from "./start.ts";
 
-/** What one process weighs, in KiB. */
+/** The memory of one process, in KiB. */
 export interface Weight {
   readonly rss: number;
   readonly anonymous: number;
@@ -23,11 +23,11 @@ function kib(text: string, name: string): number {
   return Number(found);
 }
 
-/** Why some figures are left out for users other than root. */
+/** The reason to leave some figures out for users other than root. */
 export const NOT_DUMPABLE =
   "PSS and open descriptors of pause-ts are left out: it is not dumpable, so only root may see them.";
 
-/** What `look` gives, or undefined if the kernel denies it: only root may look into a process that is not dumpable. */
+/** Returns what `look` gives, or undefined if the kernel denies it: only root may look into a process that is not dumpable. */
 function ifAllowed<T>(look: () => T): T | undefined {
   try {
     return look();
@@ -54,17 +54,7 @@ export function threadsOf(pid: number): number {
   return Number(status(pid)?.["Threads"] ?? 0);
 }
 
-/** Milliseconds for a program whose readiness cannot be seen. */
-const SETTLING_TIME = 1000;
-
-/** Waits until the processes, all of `program`, are ready. Throws after 10 s. */
-export async function settle({ ready }: Program, pids: readonly number[]): Promise<void> {
-  if (ready === "ended") throw new Error("a program that ends by itself is never at rest");
-  if (ready) for (const pid of pids) waitReady(pid, ready);
-  else await Bun.sleep(SETTLING_TIME);
-}
-
-/** How quiet a process is. */
+/** The quiet of a process. */
 export interface Rest {
   readonly threads: number;
   /** Open descriptors; undefined where they may not be seen. */
@@ -81,10 +71,10 @@ export async function rest(
 ): Promise<Rest[]> {
   const pids: number[] = [];
   try {
-    for (const program of programs) {
-      const pid = command([program.path, ...program.args]).spawn();
+    for (const { path, args, ready } of programs) {
+      const pid = command([path, ...args]).spawn();
       pids.push(pid);
-      await settle(program, [pid]);
+      waitReady(pid, ready);
     }
     await Bun.sleep(1000);
     const before = pids.map(contextSwitches);
@@ -106,7 +96,7 @@ export async function rest(
   }
 }
 
-/** What a number of instances of one program weigh together. */
+/** The memory of a number of instances of one program. */
 export interface Crowd {
   readonly count: number;
   /** Each of them, weighed while all are there. */
@@ -118,67 +108,40 @@ export interface Crowd {
 /** Milliseconds in which the kernel brings a cgroup's figures up to date. */
 const CGROUP_UPDATE = 2500;
 
-/** A shell that starts the program once for every line it reads, and tells the PID. It runs in the cgroup, if there is one, from before its first fork. */
-function starter({ path, args }: Program, cgroup: Memory | undefined) {
-  const enter = cgroup ? 'echo $$ > "$0"; ' : "";
-  const loop = 'while read -r _; do "$@" 2> /dev/null & echo $!; all="$all $!"; done';
-  const script = `${enter}all=; echo ready; ${loop}; kill -9 $all; wait`;
-  return Bun.spawn(["sh", "-c", script, cgroup?.procs ?? "sh", path, ...args], {
-    env: { PATH: process.env["PATH"] ?? "" },
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-}
+/** Enters a cgroup, if one is given, before its first fork, and starts the program once for every line it reads. */
+const STARTER = '[ -z "$0" ] || echo 0 >"$0"; while read -r _; do "$@" 2>/dev/null & done; wait';
 
 /** Starts instances of `program` until there are as many as each of `counts` says, in rising order, and weighs them each time. */
 export async function crowds(program: Program, counts: readonly number[]): Promise<Crowd[]> {
   // Once outside the cgroup: what is read from disk is charged to the first reader.
   await rest([program], 0);
-  const cgroup = memory();
-  const shell = starter(program, cgroup);
+  const cgroup: Memory | undefined = memory();
+  const shell = Bun.spawn(["sh", "-c", STARTER, cgroup?.procs ?? "", program.path, ...program.args], {
+    env: { PATH: process.env["PATH"] ?? "" },
+    stdio: ["pipe", "ignore", "inherit"],
+  });
+  const pids = () => childrenOf(shell.pid).map(({ pid }) => pid);
   try {
-    const lines = readLines(shell.stdout);
-    if ((await lines()) !== "ready") throw new Error("the shell that starts the instances does not run");
     await Bun.sleep(CGROUP_UPDATE);
     const before = cgroup?.charged() ?? 0;
-    const pids: number[] = [];
     const result: Crowd[] = [];
     for (const count of counts) {
-      while (pids.length < count) {
-        shell.stdin.write("\n");
-        await shell.stdin.flush();
-        pids.push(Number(await lines()));
-      }
-      await settle(program, pids);
+      shell.stdin.write("\n".repeat(count - pids().length));
+      await shell.stdin.flush();
+      await until(`${count} instances`, () => pids().length === count);
+      for (const pid of pids()) waitReady(pid, program.ready);
       await Bun.sleep(CGROUP_UPDATE);
       result.push({
         count,
         charged: cgroup && (cgroup.charged() - before) / count,
-        weights: pids.map(weigh),
+        weights: pids().map(weigh),
       });
     }
     return result;
   } finally {
+    for (const pid of pids()) process.kill(pid, "SIGKILL");
     await shell.stdin.end();
     await shell.exited;
     cgroup?.remove();
   }
-}
-
-/** Reads a stream line by line: each call gives the next one, undefined at the end. */
-function readLines(stream: ReadableStream<Uint8Array>): () => Promise<string | undefined> {
-  const decoder = new TextDecoder();
-  const reader = stream.getReader();
-  let text = "";
-  return async () => {
-    while (!text.includes("\n")) {
-      const { value, done } = await reader.read();
-      if (done) return undefined;
-      text += decoder.decode(value, { stream: true });
-    }
-    const [line = "", ...rest] = text.split("\n");
-    text = rest.join("\n");
-    return line;
-  };
 }

@@ -18,8 +18,9 @@ export function versionTime({ path }: Program): () => number {
 /** Holds one `/proc/PID/status`, which is some 1,500 bytes. */
 const page = Buffer.alloc(4096);
 
-/** Waits, looking all the time, until the process shows `ready`. Throws after 10 s. */
-export function waitReady(pid: number, ready: readonly string[]): void {
+/** Waits, looking all the time, until the process shows `ready`. Throws after 10 s, and at a program that ends by itself. */
+export function waitReady(pid: number, ready: Readiness): void {
+  if (ready === "ended") throw new Error("a program that ends by itself is never at rest");
   const deadline = performance.now() + 10_000;
   const status = openSync(`/proc/${pid}/status`, "r");
   try {
@@ -34,31 +35,30 @@ export function waitReady(pid: number, ready: readonly string[]): void {
   }
 }
 
-/** What it took until a program was ready; processor time and page faults include its end, by SIGKILL or by itself. */
-export interface Start extends Omit<Ended, "status"> {
+/** The cost of a start until a program was ready; processor time and page faults include its end, by SIGKILL or by itself. */
+export interface Start extends Ended {
   /** Wall time from before it is started, in milliseconds. */
   readonly time: number;
 }
 
 /** Starts `program`, waits until it is ready and ends it. The measurement throws if it is not ready after 10 s. */
-export function readyTime({ path, args }: Program, ready: Readiness): () => Start {
-  const pause = command([path, ...args]);
+export function readyTime({ path, args, ready }: Program): () => Start {
+  const program = command([path, ...args]);
   return () => {
     const start = performance.now();
-    const pid = pause.spawn();
+    const pid = program.spawn();
     if (ready === "ended") {
-      const { cpu, faults } = wait(pid);
-      return { time: performance.now() - start, cpu, faults };
+      const ended = wait(pid);
+      return { time: performance.now() - start, ...ended };
     }
     try {
       waitReady(pid, ready);
+      const time = performance.now() - start;
+      process.kill(pid, "SIGKILL");
+      return { time, ...wait(pid) };
     } catch (error) {
       process.kill(pid, "SIGKILL");
       throw error;
     }
-    const time = performance.now() - start;
-    process.kill(pid, "SIGKILL");
-    const { cpu, faults } = wait(pid);
-    return { time, cpu, faults };
   };
 }

@@ -1,4 +1,4 @@
-/** Compiles what lies beside it: the C reference, which is the tests' oracle and the bench's yardstick, and its company. */
+/** Compiles the C programs beside it: the reference, which is the tests' oracle and the bench's yardstick, and the storm. */
 import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, parse } from "node:path";
@@ -13,7 +13,7 @@ const SOURCES = join(ROOT, "scripts", "reference");
 const VERSION = `pause.ts ${version}`;
 const DEFINE = `-DVERSION="${VERSION}"`;
 
-/** Why the tests that need the reference are skipped here. */
+/** The reason to skip tests that need the reference. */
 export const NO_REFERENCE = "no C compiler (cc) to build the reference with";
 
 let elsewhere: string | undefined;
@@ -29,8 +29,13 @@ function output(): string {
   }
 }
 
-/** Runs `command`, to which paths for its output and of `source` are appended, unless that is done already, and returns the path of what it made. Throws with what it said if it fails. */
-function compiled(variant: string, source: string, command: readonly string[]): string {
+/**
+ * Compiles one of the C programs into the folder `variant`, unless that is done already, and returns its path. Undefined
+ * without a compiler; throws what the compiler said if it fails.
+ */
+function compileC(variant: string, source: string, ...flags: readonly string[]): string | undefined {
+  const cc = Bun.which("cc");
+  if (!cc) return undefined;
   // The name shows in /proc/PID/comm: that of ours for a pause, so each is in a folder of its own.
   const made = [DIST, output()].map((folder) => join(folder, variant, parse(source).name));
   const inputs = [join(SOURCES, source), join(ROOT, "package.json"), import.meta.path];
@@ -39,20 +44,15 @@ function compiled(variant: string, source: string, command: readonly string[]): 
   const path = made.at(-1) ?? "";
   mkdirSync(dirname(path), { recursive: true });
   const unfinished = `${path}.${process.pid}`;
+  const options = ["-O2", "-Wall", "-Wextra", "-Werror", ...flags, "-o", unfinished];
   try {
-    const { exitCode, stderr } = Bun.spawnSync([...command, unfinished, join(SOURCES, source)]);
+    const { exitCode, stderr } = Bun.spawnSync([cc, ...options, join(SOURCES, source)]);
     if (exitCode !== 0) throw new Error(`${source} does not compile: ${stderr}`);
     renameSync(unfinished, path);
   } finally {
     rmSync(unfinished, { force: true });
   }
   return path;
-}
-
-/** Compiles one of the C programs, named as its source is, into the folder `variant`. Undefined without a compiler; throws if it does not compile. */
-function compileC(variant: string, source: string, ...flags: readonly string[]): string | undefined {
-  const cc = Bun.which("cc");
-  return cc ? compiled(variant, source, [cc, "-O2", "-Wall", "-Wextra", "-Werror", ...flags, "-o"]) : undefined;
 }
 
 /** Compiles the reference. Undefined without a C compiler; throws if it does not compile. */
@@ -72,12 +72,4 @@ export function compileStatic(): string | undefined {
 /** Compiles the orphan storm. Undefined without a compiler; throws if it does not compile. */
 export function compileStorm(): string | undefined {
   return compileC("reference", "storm.c");
-}
-
-/** Compiles the pause in Go, without symbols. Undefined without a Go compiler; throws if it does not compile. */
-export function compileGo(): string | undefined {
-  const go = Bun.which("go");
-  if (!go) return undefined;
-  const flags = `-s -w -X "main.version=${VERSION}"`;
-  return compiled("reference-go", "pause.go", [go, "build", "-ldflags", flags, "-o"]);
 }

@@ -1,8 +1,8 @@
-/** What the bench shows: values summed up, measured in turns, as a Markdown table and as a chart. */
+/** The results of the bench: values summed up, measured in turns, as a Markdown table and as a chart. */
 import { expect, test } from "bun:test";
 import { ALL_THEMES, chart } from "../../scripts/bench/chart.ts";
 import { interleaved, summary } from "../../scripts/bench/statistics.ts";
-import { ratio, table } from "../../scripts/bench/table.ts";
+import { table } from "../../scripts/bench/table.ts";
 
 const programs = ["ours", "theirs"];
 const figures = [
@@ -10,45 +10,31 @@ const figures = [
   { name: "RSS, KiB", values: { ours: summary([1760]) } },
 ];
 
-test("values are summed up by median and percentiles", () => {
-  expect(summary(Array.from({ length: 101 }, (_, index) => 100 - index))).toEqual({
-    median: 50,
-    low: 10,
-    high: 90,
-    count: 101,
-  });
-});
-
 test("measurements are taken in turns", async () => {
   const order: string[] = [];
   const measure = (name: string) => () => order.push(name);
-  expect(await interleaved([measure("a"), measure("b")], 2)).toEqual([
+  const inTurns = [
     [1, 3],
     [2, 4],
-  ]);
+  ];
+  expect(await interleaved([measure("a"), measure("b")], 2)).toEqual(inTurns);
   expect(order).toEqual(["a", "b", "a", "b"]);
 });
 
-test("the table is Markdown, with an empty cell for what was not measured", () => {
+test("the table has medians and percentiles, ratios, and an empty cell for what was not measured", () => {
   const cells = table(figures, programs, "theirs")
     .split("\n")
     .map((line) => line.split("|").map((cell) => cell.trim()));
   expect(cells[0]).toEqual(["", "median (10th to 90th percentile)", "ours", "theirs", "ratio to theirs", ""]);
-  expect(cells[1]?.slice(1, -1).every((cell) => /^:?-+:?$/.test(cell))).toBe(true);
   expect(cells.slice(2)).toEqual([
     ["", "ready, ms", "6 (5.20 to 6.80)", "1.50 (0.700 to 2.30)", "4", ""],
     ["", "RSS, KiB", "1,760", "", "", ""],
   ]);
-  expect(figures.map((figure) => ratio(figure, "ours", "theirs"))).toEqual([4, undefined]);
 });
 
-test.each(ALL_THEMES)(
-  "the %s chart is an SVG with a panel for each figure that was measured, programs and medians",
-  (theme) => {
-    const svg = chart(figures, programs, theme);
-    expect(svg).toMatch(/^<svg .*<\/svg>\s*$/s);
-    const texts = Array.from(svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g), ([, text]) => text);
-    for (const text of ["ready, ms", "RSS, KiB", "ours", "theirs", "6", "1.5", "1760"]) expect(texts).toContain(text);
-    expect(texts).not.toContain("-v, ms");
-  },
-);
+test.each(ALL_THEMES)("the %s chart has a panel for each figure that was measured, programs and medians", (theme) => {
+  const svg = chart(figures, programs, theme);
+  const texts = Array.from(svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g), ([, text]) => text);
+  for (const text of ["ready, ms", "RSS, KiB", "ours", "theirs", "6", "1.5", "1760"]) expect(texts).toContain(text);
+  expect(texts).not.toContain("-v, ms");
+});

@@ -18,39 +18,30 @@ function number(option: string, text: string): number {
 
 /** The options, as citty shows them. */
 const OPTIONS = {
-  minutes: { type: "string", description: "How long (default: 2)" },
-  hours: { type: "string", description: "How long, instead" },
+  minutes: { type: "string", default: "2", description: "How long" },
   seed: { type: "string", description: "Repeat the run with this seed (default: a new one)" },
   orphans: { type: "string", default: "20000", description: "Minimum number of orphans" },
   rest: { type: "string", default: "0", description: "Minutes at rest, halfway and in addition" },
-  clock: { type: "boolean", description: "Also move this machine's wall clock back and forth; as root" },
   trace: { type: "boolean", description: "Trace all calls; as root, with strace; some 100 MB per million orphans" },
 } as const;
 
 await command("soak", "Disturb pause at random and check that nothing stays behind", OPTIONS, async (args) => {
-  if (args.minutes !== undefined && args.hours !== undefined) throw new InputError("--minutes or --hours, not both");
-  const hours = args.hours === undefined ? undefined : number("hours", args.hours);
-  const seconds = hours === undefined ? number("minutes", args.minutes ?? "2") * 60 : hours * 3600;
-  const seed = args.seed === undefined ? randomInt(2 ** 32) : number("seed", args.seed);
-  const orphans = number("orphans", args.orphans);
-  const rest = number("rest", args.rest) * 60;
   const program = join(DIST, "pause");
-  if (isStale(program)) await compile(hostPlatform(), program);
-  console.log(`seed ${seed}`);
-  const start = performance.now();
-  const { steps, disturbances, rssAnon, calls, ...summary } = await soak({
+  const wanted = {
     program,
-    seed,
-    seconds,
-    orphans,
-    rest,
+    seed: args.seed === undefined ? randomInt(2 ** 32) : number("seed", args.seed),
+    seconds: number("minutes", args.minutes) * 60,
+    orphans: number("orphans", args.orphans),
+    rest: number("rest", args.rest) * 60,
     trace: args.trace ?? false,
-    clock: args.clock ?? false,
-  });
+  };
+  if (isStale(program)) await compile(hostPlatform(), program);
+  console.log(`seed ${wanted.seed}`);
+  const { steps, orphans, disturbances, rssAnon, calls } = await soak(wanted);
   for (const [name, count] of Object.entries(disturbances)) {
     console.log(`${name.padEnd(24)} ${typeof count === "number" ? `${count} times` : `never: ${count}`}`);
   }
-  console.log(`${steps} steps and ${summary.orphans} orphans in ${((performance.now() - start) / 1000).toFixed(0)} s`);
+  console.log(`${steps} steps and ${orphans} orphans`);
   if (calls) {
     const made = [...calls].map(([name, count]) => `${name} ${count}`).join(", ");
     console.log(`traced from its lock to its end, nothing refused: ${made}`);

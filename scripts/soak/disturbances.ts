@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { childrenOf, until } from "../linux/proc.ts";
 import { HARMLESS, HARMLESS_INSIDE, SIGCONT, SIGKILL, SIGSTOP } from "../linux/signals.ts";
-import { moveClock, withClockMoved } from "./clock.ts";
 import type { Pod } from "./pod.ts";
 
 /** Draws a whole number from 0 to `below` - 1. */
@@ -19,7 +18,7 @@ export interface Disturbance {
   readonly name: string;
   /** How often it is drawn, compared with the others. */
   readonly weight: number;
-  /** Why it is not possible with this pod, or undefined if it is. */
+  /** The reason that it is not possible with this pod, or undefined if it is. */
   missing?(pod: Pod): string | undefined;
   /** Does it; all randomness comes from `draw`. Returns the number of orphans made. */
   disturb(pod: Pod, draw: Draw): Promise<number>;
@@ -46,10 +45,7 @@ async function stormWhileHeld(pod: Pod, draw: Draw, resume: () => void): Promise
   return storming;
 }
 
-/** Why what takes root is missing here, or undefined if it is not. */
-const NEEDS_ROOT = process.getuid?.() === 0 ? undefined : "needs root";
-
-/** Everything that can happen. */
+/** All disturbances. */
 export const DISTURBANCES: readonly Disturbance[] = [
   { name: "orphans", weight: 6, disturb: (pod, draw) => storm(pod, draw, 5000) },
   {
@@ -57,7 +53,7 @@ export const DISTURBANCES: readonly Disturbance[] = [
     weight: 3,
     async disturb(pod, draw) {
       const count = 1 + draw(5);
-      await pod.inside("for i in $(seq $1); do sleep 1000 2>/dev/null & done", `${count}`);
+      await pod.inside("for i in $(seq $1); do sleep 1000 >/dev/null 2>&1 & done", `${count}`);
       const children = await until("the children", () => {
         const found = childrenOf(pod.pid);
         return found.length === count && found;
@@ -116,34 +112,17 @@ export const DISTURBANCES: readonly Disturbance[] = [
       const orphans = await storm(pod, draw, 500);
       // Somebody else in the cgroup wants more than there is and is killed for it.
       memory.limit(memory.usage() + 8 * 2 ** 20);
-      const greedy = Bun.spawn(
-        ["sh", "-c", 'echo $$ >"$0"; exec dd if=/dev/zero of=/dev/null bs=100M count=1', memory.procs],
-        {
-          stderr: "ignore",
-        },
-      );
-      await greedy.exited;
-      if (greedy.signalCode !== "SIGKILL") throw new Error("the memory limit did not work");
+      const greed = 'echo $$ >"$0"; exec dd if=/dev/zero of=/dev/null bs=100M count=1 2>/dev/null';
+      const { signalCode } = Bun.spawnSync(["sh", "-c", greed, memory.procs]);
+      if (signalCode !== "SIGKILL") throw new Error("the memory limit did not work");
       memory.release();
       return orphans;
     },
   },
   {
-    name: "clock jumps",
-    weight: 2,
-    missing: ({ clock }) => {
-      if (!clock) return "only with --clock, for the wall clock is the machine's";
-      return moveClock(0) ? undefined : "the clock cannot be set here";
-    },
-    async disturb(pod, draw) {
-      const jump = (draw(2) ? 1 : -1) * (1 + draw(86_400));
-      return withClockMoved(jump, () => storm(pod, draw, 500));
-    },
-  },
-  {
     name: "page cache dropped",
     weight: 1,
-    missing: () => NEEDS_ROOT,
+    missing: () => (process.getuid?.() === 0 ? undefined : "needs root"),
     async disturb() {
       await Bun.write("/proc/sys/vm/drop_caches", "3");
       return 0;
@@ -151,7 +130,7 @@ export const DISTURBANCES: readonly Disturbance[] = [
   },
 ];
 
-/** The disturbance of step `step` of the plan of `seed`, and what draws its details. */
+/** The disturbance of step `step` of the plan of `seed`, and the draws for its details. */
 export function planned(seed: number, step: number, among: readonly Disturbance[]): [Disturbance, Draw] {
   const draw = drawsOf(`${seed} ${step}`);
   const wheel = among.flatMap((disturbance) => Array<Disturbance>(disturbance.weight).fill(disturbance));

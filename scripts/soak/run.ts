@@ -8,7 +8,7 @@ import { DISTURBANCES, planned } from "./disturbances.ts";
 import { type Pod, startPod } from "./pod.ts";
 import { type Calls, callsAfterLock, tracing } from "./trace.ts";
 
-/** What to do. */
+/** The extent of a soak. */
 export interface Soak {
   readonly program: string;
   /** Decides what happens in which order; how long each thing takes is the machine's business. */
@@ -18,13 +18,11 @@ export interface Soak {
   readonly orphans: number;
   /** Seconds it is left alone, when half the time of the disturbances is over. */
   readonly rest: number;
-  /** Whether every call it makes is traced, which slows it down. */
+  /** True to trace every call it makes, which slows it down. */
   readonly trace: boolean;
-  /** Whether the machine's wall clock is moved to and fro. */
-  readonly clock: boolean;
 }
 
-/** What happened. */
+/** The result of a soak in which nothing was wrong. */
 export interface Summary {
   readonly orphans: number;
   readonly steps: number;
@@ -36,22 +34,11 @@ export interface Summary {
   readonly calls: Calls | undefined;
 }
 
-/** By how much RssAnon may have grown in the end, in kB. */
+/** The most that RssAnon may grow, in kB. */
 const GROWTH = 64;
 
-const rssAnon = (pod: Pod): number => Number.parseInt(status(pod.pid)?.["RssAnon"] ?? "", 10);
-
-/** What `step` gives; throws if that takes longer than any step should. */
-async function inTime<T>(step: Promise<T>): Promise<T> {
-  let timer: Timer | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("not over after 60 s")), 60_000);
-  });
-  return Promise.race([step, late]).finally(() => clearTimeout(timer));
-}
-
 /** Throws if PID 1 is not what it was: asleep and ready, one thread, no child left, dead or alive. */
-async function unharmed(pod: Pod): Promise<void> {
+async function expectUnharmed(pod: Pod): Promise<void> {
   const left = () => childrenOf(pod.pid);
   if (!status(pod.pid)) throw new Error("PID 1 has ended");
   await until(`its ${left().length} children to be reaped`, () => left().length === 0);
@@ -75,60 +62,50 @@ async function leaveAlone(pod: Pod, seconds: number): Promise<void> {
  * Soaks `program`. Throws an InputError that names seed and step if anything is not as it should be: a child that is
  * not reaped, a second thread, memory grown, another end than exit status 0 with the right words.
  */
-export async function soak(wanted: Soak): Promise<Summary> {
-  if (!wanted.trace) return disturbed(wanted, undefined);
-  return withFolder(tmpdir(), (folder) => disturbed(wanted, join(folder, "calls")));
-}
-
-/** Soaks a program; with a `log`, every call is written to it. */
-async function disturbed({ program, seed, seconds, orphans: wanted, rest, clock }: Soak, log: string | undefined) {
-  const pod = await startPod(program, log === undefined ? [] : tracing(log), clock);
-  let [step, doing] = [0, "the start"];
-  try {
-    const before = rssAnon(pod);
-    const possible = DISTURBANCES.filter((it) => !it.missing?.(pod));
-    const counts = new Map<string, number | string>(
-      DISTURBANCES.map((it) => [it.name, it.missing ? (it.missing(pod) ?? 0) : 0]),
-    );
-    let start = performance.now();
-    let [orphans, halfway] = [0, false];
-    const elapsed = () => (performance.now() - start) / 1000;
-    while (elapsed() < seconds || orphans < wanted) {
-      // Time is up: only orphans are still wanted.
-      const [disturbance, draw] = planned(seed, ++step, elapsed() < seconds ? possible : possible.slice(0, 1));
-      doing = disturbance.name;
-      progress(`${elapsed().toFixed(0)} of ${seconds} s, ${orphans} of ${wanted} orphans, ${doing}`);
-      orphans += await inTime(disturbance.disturb(pod, draw));
-      counts.set(doing, Number(counts.get(doing)) + 1);
-      await unharmed(pod);
-      if (!halfway && elapsed() > seconds / 2) {
-        doing = "disk lost";
-        await pod.loseDisk();
+export function soak({ program, seed, seconds, orphans: wanted, rest, trace }: Soak): Promise<Summary> {
+  return withFolder(tmpdir(), async (folder) => {
+    const log = join(folder, "calls");
+    const pod = await startPod(program, trace ? tracing(log) : []);
+    const rssAnon = () => Number.parseInt(status(pod.pid)?.["RssAnon"] ?? "", 10);
+    let [step, doing] = [0, "the start"];
+    try {
+      const before = rssAnon();
+      const possible = DISTURBANCES.filter((it) => !it.missing?.(pod));
+      const counts: Record<string, number | string> = {};
+      for (const it of DISTURBANCES) counts[it.name] = it.missing?.(pod) ?? 0;
+      let start = performance.now();
+      let [orphans, halfway] = [0, false];
+      const elapsed = () => (performance.now() - start) / 1000;
+      while (elapsed() < seconds || orphans < wanted) {
+        // Time is up: only orphans are still wanted.
+        const [disturbance, draw] = planned(seed, ++step, elapsed() < seconds ? possible : possible.slice(0, 1));
+        doing = disturbance.name;
+        progress(`${elapsed().toFixed(0)} of ${seconds} s, ${orphans} of ${wanted} orphans, ${doing}`);
+        orphans += await disturbance.disturb(pod, draw);
+        counts[doing] = Number(counts[doing]) + 1;
+        await expectUnharmed(pod);
+        if (halfway || elapsed() <= seconds / 2) continue;
         halfway = true;
-        doing = "at rest";
-        const before = performance.now();
+        doing = "disk lost, at rest";
+        await pod.loseDisk();
+        const paused = performance.now();
         await leaveAlone(pod, rest);
-        start += performance.now() - before;
+        start += performance.now() - paused;
       }
+      doing = "the end";
+      const after = rssAnon();
+      if (after - before > GROWTH) throw new Error(`RssAnon has grown from ${before} to ${after} kB`);
+      const { exit, stderr } = await pod.end();
+      if (exit !== 0 || stderr !== "Shutting down, got signal: Terminated\n") {
+        throw new Error(`SIGTERM ended it with ${exit} and ${JSON.stringify(stderr)}`);
+      }
+      const calls = trace ? await callsAfterLock(log, pod.pid) : undefined;
+      return { orphans, steps: step, disturbances: counts, rssAnon: [before, after], calls };
+    } catch (error) {
+      throw new InputError(`seed ${seed}, step ${step}, ${doing}: ${messageOf(error)}`);
+    } finally {
+      progress("");
+      await pod.dispose();
     }
-    doing = "the end";
-    const after = rssAnon(pod);
-    if (after - before > GROWTH) throw new Error(`RssAnon has grown from ${before} to ${after} kB`);
-    const { exit, stderr } = await pod.end();
-    if (exit !== 0 || stderr !== "Shutting down, got signal: Terminated\n") {
-      throw new Error(`SIGTERM ended it with ${exit} and ${JSON.stringify(stderr)}`);
-    }
-    return {
-      orphans,
-      steps: step,
-      disturbances: { ...Object.fromEntries(counts), "disk lost": Number(halfway) },
-      rssAnon: [before, after] as const,
-      calls: log === undefined ? undefined : await callsAfterLock(log, pod.pid),
-    };
-  } catch (error) {
-    throw new InputError(`seed ${seed}, step ${step}, ${doing}: ${messageOf(error)}`);
-  } finally {
-    progress("");
-    await pod.dispose();
-  }
+  });
 }

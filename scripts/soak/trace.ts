@@ -1,4 +1,4 @@
-/** What a process asks of the kernel once it has locked itself, by strace(1). */
+/** The system calls of a process once it has locked itself, by strace(1). */
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { InputError } from "../command/report.ts";
@@ -15,7 +15,7 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "write",
 ]);
 
-/** How often a call was made. */
+/** The number of times that each call was made. */
 export type Calls = ReadonlyMap<string, number>;
 
 /** The command to which a program is appended so that every call of its own and of its children is written to `log`. Throws an InputError without strace. */

@@ -1,5 +1,5 @@
 /** Says, before the first test of this tier, what it needs and what it does to the machine. */
 process.stderr.write(
-  "test:system takes root, a C compiler, strace and the network. It drops this machine's page cache, moves its clock by 2 s, " +
-    "limits memory, and makes 100,000 orphans. What cannot be had is skipped and says so.\n",
+  "test:system needs root, a C compiler, strace and the network. It drops this machine's page cache, limits memory, " +
+    "and makes 100,000 orphans. What cannot be had is skipped and says so.\n",
 );

@@ -1,16 +1,16 @@
 /** The soak finds nothing wrong with pause, and finds what is wrong with another program. As root it shakes the machine. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { expect } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { moveClock, withClockMoved } from "../../scripts/soak/clock.ts";
+import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { DISTURBANCES } from "../../scripts/soak/disturbances.ts";
 import { soak } from "../../scripts/soak/run.ts";
 import { ALLOWED } from "../../scripts/soak/trace.ts";
 import { runScript } from "../support/project.ts";
-import { NEEDS_PID_ONE, NEEDS_TRACING, testIf } from "../support/skip.ts";
+import { NEEDS_PID_ONE, NEEDS_TRACING, testUnless } from "../support/skip.ts";
+import { temporary } from "../support/temporary.ts";
 
-testIf(NEEDS_PID_ONE, "some seconds of everything leave nothing behind", async () => {
+testUnless(NEEDS_PID_ONE, "some seconds of everything leave nothing behind", async () => {
   const args = ["--minutes", "0.15", "--seed", "1", "--orphans", "3000"];
   const { status, stdout, stderr } = await runScript("soak.ts", args);
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
@@ -21,7 +21,7 @@ testIf(NEEDS_PID_ONE, "some seconds of everything leave nothing behind", async (
 });
 
 const traced = "traced through all of it and a rest it makes no call but those its lock leaves";
-testIf(NEEDS_TRACING, traced, async () => {
+testUnless(NEEDS_TRACING, traced, async () => {
   const args = ["--minutes", "0.15", "--rest", "0.05", "--orphans", "3000", "--trace"];
   const { status, stdout, stderr } = await runScript("soak.ts", args);
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
@@ -30,46 +30,17 @@ testIf(NEEDS_TRACING, traced, async () => {
   expect(names.toSorted()).toEqual([...ALLOWED].sort());
 });
 
-describe("the clock", () => {
-  /** By how many seconds the wall clock has left the one that nobody sets since the start of this process. */
-  const off = () => Math.round((Date.now() - performance.timeOrigin - performance.now()) / 1000);
-  const before = off();
-  if (moveClock(0)) {
-    test("is moved and moved back, also where something fails in between", async () => {
-      // By so little that nothing else on the machine minds.
-      expect((await withClockMoved(2, async () => off())) - before).toBe(2);
-      expect(off()).toBe(before);
-      await expect(withClockMoved(-2, () => Promise.reject(new Error("in between")))).rejects.toThrow("in between");
-      expect(off()).toBe(before);
-    });
-  } else {
-    test("cannot be set here, and is not", () => {
-      expect(moveClock(2)).toBe(false);
-      expect(off()).toBe(before);
-    });
-  }
-});
-
-describe("another program", () => {
-  const folder = mkdtempSync(join(tmpdir(), "pause-not-"));
-  const program = join(folder, "pause");
-  /** What a short soak of `another` fails with. */
-  const failureOf = (another: string) =>
-    soak({ program: another, seed: 1, seconds: 1, orphans: 1, rest: 0, trace: false, clock: false }).catch(
-      (error: Error) => error,
-    );
-  afterAll(() => rmSync(folder, { recursive: true }));
-  beforeAll(() => {
-    // A shell that handles the three signals, sleeps and reaps, but has nothing to say in the end.
-    writeFileSync(program, "#!/bin/sh\ntrap 'exit 0' TERM INT\ntrap : CHLD\nsleep 1000 & while :; do wait; done\n");
-    chmodSync(program, 0o755);
-  });
-  testIf(NEEDS_PID_ONE, "does not pass", async () => {
-    const failure = await failureOf(program);
-    expect(failure).toHaveProperty("message", expect.stringContaining("seed 1, step"));
-  });
-  testIf(NEEDS_PID_ONE, "that ends at once is told apart", async () => {
-    const failure = await failureOf("/bin/true");
-    expect(failure).toHaveProperty("message", expect.stringContaining("/bin/true ended with 0"));
-  });
-});
+const reference = compileReference();
+const other = NEEDS_PID_ONE ?? (reference ? undefined : NO_REFERENCE);
+testUnless(
+  other,
+  "a program that ends with other words does not pass, and one that ends at once is told apart",
+  async () => {
+    const wanted = { seed: 1, seconds: 1, orphans: 1, rest: 0, trace: false };
+    const program = join(temporary("another"), "pause");
+    const bytes = readFileSync(reference ?? "", "latin1").replace("Shutting", "Shunting");
+    writeFileSync(program, bytes, { encoding: "latin1", mode: 0o755 });
+    await expect(soak({ ...wanted, program })).rejects.toThrow(/^seed 1, step \d+, the end: .*Shunting/);
+    await expect(soak({ ...wanted, program: "/bin/true" })).rejects.toThrow("/bin/true ended with 0");
+  },
+);

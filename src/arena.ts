@@ -4,7 +4,7 @@
  * Written for the interpreter and for few pages touched: a class, a typed array or a TextEncoder would each cost more
  * time than all of this. libc does the writing, one word per call.
  */
-import { type Address, addressOf, map, type Range, writers } from "./libc.ts";
+import { type Address, addressOf, libc, map, type Range } from "./libc.ts";
 
 /** Bytes of each of the two. */
 const SIZE = 128 * 1024;
@@ -26,9 +26,9 @@ const BEHIND_LOADER = 64 * 1024;
 export interface Arena extends Range {
   /**
    * Its lower part, where nothing is handed out. The arena's, of at least 64 KB, is a stack: signal handlers run on it,
-   * whose frame is 4 to 12 KB on a processor with wide vector registers, and psignal(3) takes a buffer of 8 KB.
+   * whose frame is 4 to 12 KB on a processor with wide vector registers.
    */
-  readonly stack: Range;
+  readonly lower: Range;
   /** Hands out `size` bytes of zeros at a multiple of 16, as stacks and vector registers need. */
   reserve(size: number): Address;
   /** Stores addresses or other numbers below 2^53 in 8 bytes each from `address` on. */
@@ -49,10 +49,10 @@ export function createWorkspace(): Arena {
   return create(0, TEXT);
 }
 
-function create(hint: Address, stack: number): Arena {
+function create(hint: Address, lower: number): Arena {
   const start = map(SIZE, hint);
-  const { wmemset, strcpy } = writers();
-  let free = start + stack;
+  const { wmemset, strcpy } = libc;
+  let free = start + lower;
 
   function reserve(size: number): Address {
     const address = free + (-free & 15);
@@ -80,5 +80,5 @@ function create(hint: Address, stack: number): Arena {
     return address;
   }
 
-  return { start, end: start + SIZE, stack: { start, end: start + stack }, reserve, store, place, placeText };
+  return { start, end: start + SIZE, lower: { start, end: start + lower }, reserve, store, place, placeText };
 }

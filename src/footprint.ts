@@ -1,18 +1,8 @@
 /** What can be given back to the kernel once JavaScript is over: all that is known to be Bun's. */
 import type { Arena } from "./arena.ts";
 import { read } from "./ffi.ts";
-import {
-  type Address,
-  addressOf,
-  allocate,
-  auxiliary,
-  MADV_DONTNEED,
-  pageSize,
-  type Range,
-  threadPointer,
-} from "./libc.ts";
+import { type Address, addressOf, libc, MADV_DONTNEED, pageSize, type Range } from "./libc.ts";
 import { mappings } from "./mappings.ts";
-import { pointerAt } from "./memory.ts";
 import type { Call } from "./native.ts";
 
 /**
@@ -28,7 +18,7 @@ export const THREAD_STORAGE = 32 * 1024;
  */
 export const BUN_STORAGE = 20 * 1024;
 
-/** Ranges that are given back at most: each takes room in the workspace. There are 5 to 9; further ones stay. */
+/** Maximum number of unmapped ranges: each needs room in the workspace. There are 5 to 9; further ones stay. */
 const RANGES = 16;
 
 // elf.h: the kind of program header that is about memory, and where `Elf64_Ehdr` says what there is.
@@ -55,8 +45,8 @@ function loadedFiles(): Range[] {
   for (let map: Address = read.ptr(addressOf("_r_debug") + 8); map !== 0; map = read.ptr(map + 24)) {
     if (read.u32(read.ptr(map + 8)) === VDSO) continue;
     const base = read.ptr(map);
-    const headers = base === 0 ? auxiliary(AT_PHDR) : base + read.ptr(base + E_PHOFF);
-    const count = base === 0 ? auxiliary(AT_PHNUM) : read.u16(base + E_PHNUM);
+    const headers = base === 0 ? Number(libc.getauxval(AT_PHDR)) : base + read.ptr(base + E_PHOFF);
+    const count = base === 0 ? Number(libc.getauxval(AT_PHNUM)) : read.u16(base + E_PHNUM);
     let start = Number.POSITIVE_INFINITY;
     let end = 0;
     for (let index = 0; index < count; index++) {
@@ -72,7 +62,7 @@ function loadedFiles(): Range[] {
   return found;
 }
 
-/** The one of `files` that `address` lies in. */
+/** Returns the one of `files` that `address` lies in. */
 function homeOf(address: Address, files: readonly Range[]): Range {
   let home: Range = { start: 0, end: 0 };
   for (const it of files) if (it.start <= address && address < it.end) home = it;
@@ -95,14 +85,14 @@ function addWithout(range: Range, kept: readonly Range[], found: Range[]): void 
 
 /**
  * The calls that give back what is known to be Bun's. All else stays, whoever put it there: what the loader, libc (its heap)
- * and the kernel have mapped, and whatever a sandbox has.
+ * and the kernel have mapped, and whatever a sandbox has. None if a file is mapped that is none of the four known: its code
+ * may call functions whose names the loader then looks for in the executable and in libm, and may have memory of its own.
  *
  * - The executable: its program headers say where it lies, and the kernel where those are (getauxval(3)).
  * - libm: the loader says where it begins, and its own program headers where it ends. Only the executable asks for it.
  * - Heaps and compiled code: private mappings of no file and no name, which Bun makes with mmap(2) while it starts. The
- *   loader's own, made before, lie between what it loads and the thread's storage, its last; libc's heap has a name;
- *   nobody else has run. If a file is mapped that is none of the four, somebody has, and if malloc(3) allocates
- *   elsewhere, libc has mappings of its own (GLIBC_TUNABLES=glibc.malloc.hugetlb=2): then they all stay.
+ *   loader's own, made before, lie between what it loads and the thread's storage, its last; libc's heap has a name. If
+ *   malloc(3) allocates elsewhere, libc has mappings of its own (GLIBC_TUNABLES=glibc.malloc.hugetlb=2): then they all stay.
  * - The stack below the frames that the loader was called with, and the executable's share of the thread's storage:
  *   their pages read as zeros then.
  *
@@ -116,31 +106,32 @@ export function giveBack(arena: Arena, workspace: Arena): Call[] {
   const pageAfter = (address: Address) => pageOf(address + page - 1);
   const all = loadedFiles();
   const executable = all[0] as Range;
-  const libc = homeOf(addressOf("exit"), all);
-  const loader = homeOf(addressOf("__libc_stack_end"), all);
   const libm = homeOf(addressOf("fmod"), all);
-  const pointer = threadPointer();
-  const first = pointerAt(addressOf("__libc_stack_end"));
-  const allocated = allocate(1);
-  const { anonymous, files, heap, stack } = mappings(workspace.stack);
+  const staying = [homeOf(addressOf("exit"), all), homeOf(addressOf("__libc_stack_end"), all), libm];
+  const pointer = Number(libc.pthread_self());
+  const first = read.ptr(addressOf("__libc_stack_end"));
+  const allocated = Number(libc.malloc(1));
+  const { anonymous, files, heap, stack } = mappings(workspace.lower);
 
+  let known = 0;
+  for (const file of files) {
+    for (const it of [executable, ...staying]) if (file >= it.start && file < it.end) known++;
+  }
+  if (known === 0 || known < files.length) return [];
   // What the loader has mapped, from the first to the last.
   let start = pageOf(pointer - THREAD_STORAGE);
   let end = pageAfter(pointer + THREAD_STORAGE);
-  for (const it of [libc, loader, libm]) {
+  for (const it of staying) {
     if (it.start < start) start = pageOf(it.start);
     if (it.end > end) end = pageAfter(it.end);
   }
-  let loaded = 0;
-  for (const file of files) {
-    for (const it of [executable, libc, loader, libm]) if (file >= it.start && file < it.end) loaded++;
-  }
-  const known = loaded === files.length && heap.start <= allocated && allocated < heap.end;
-
-  const ranges: Range[] = [{ start: pageOf(executable.start), end: pageAfter(executable.end) }];
-  if (known) ranges.push({ start: pageOf(libm.start), end: pageAfter(libm.end) });
+  const ranges: Range[] = [
+    { start: pageOf(executable.start), end: pageAfter(executable.end) },
+    { start: pageOf(libm.start), end: pageAfter(libm.end) },
+  ];
   const kept: Range[] = [arena, workspace, { start, end }, ...ranges];
-  for (const it of known ? anonymous : []) addWithout(it, kept, ranges);
+  const hasHeap = heap.start <= allocated && allocated < heap.end;
+  for (const it of hasHeap ? anonymous : []) addWithout(it, kept, ranges);
 
   const munmap = addressOf("munmap");
   const madvise = addressOf("madvise");

@@ -1,20 +1,20 @@
 /** What the kernel says that this process has mapped: /proc/self/maps, proc(5). */
 import { read } from "./ffi.ts";
-import { type Address, close, type Range, readers } from "./libc.ts";
+import { type Address, libc, type Range } from "./libc.ts";
 
 /** The mappings, by what can be said of them; each list is in the order of addresses. */
 export interface Mappings {
   /** Private, of no file, and without a name or with one of JavaScriptCore's. */
   readonly anonymous: readonly Range[];
-  /** Where those of files begin. */
+  /** The first addresses of those of files. */
   readonly files: readonly Address[];
   /** libc's heap, as brk(2) makes it; nothing if the kernel does not say. */
   readonly heap: Range;
-  /** Where the stack of the process begins; 0 if the kernel does not say. */
+  /** The first address of the stack of the process; 0 if the kernel does not say. */
   readonly stack: Address;
 }
 
-// What is looked for in a line, as 1, 2 or 4 characters make a little-endian number.
+// Marks in a line: 1, 2 or 4 characters as a little-endian number.
 const BLANK = 0x20; // " "
 const BRACKET = 0x5d; // "]"
 const NO_FILE = 0x3020; // " 0", the inode
@@ -23,9 +23,9 @@ const JSC = 0x534a3a6e; // "n:JS"
 const HEAP = 0x6165685b; // "[hea"
 const STACK = 0x6174735b; // "[sta"
 
-/** Where the kernel puts the name in a line, if there is one: m_show of fs/proc/task_mmu.c pads to it. */
+/** Column of the name in a line, if there is one: m_show of fs/proc/task_mmu.c pads to it. */
 const NAME = 73;
-/** As many lines are looked at: a start has 40. 500 rounds of a loop would have it compiled. */
+/** Maximum number of lines parsed: a start has 40. 500 rounds of a loop would have it compiled. */
 const LINES = 400;
 
 /**
@@ -36,13 +36,13 @@ const LINES = 400;
  * @returns empty lists where the file cannot be read
  */
 export function mappings(text: Range): Mappings {
-  const { open, read: readInto, strchr, strtoul } = readers();
+  const { close, open, read: readInto, strchr, strtoul } = libc;
   const anonymous: Range[] = [];
   const files: Address[] = [];
   let heap: Range = { start: 0, end: 0 };
   let stack: Address = 0;
 
-  // Where strtoul(3) says how far it read.
+  // strtoul(3) says here how far it read.
   const reached = text.end - 8;
   const fd = open("/proc/self/maps", 0);
   let end = text.start;

@@ -5,8 +5,8 @@
  * handler of exit(3), so that Bun's thread-local destructors are over: a later exit(3) must not find them.
  */
 import type { Arena } from "./arena.ts";
-import { type Address, addressOf, atExit, exit, makers } from "./libc.ts";
-import { byteAt } from "./memory.ts";
+import { read } from "./ffi.ts";
+import { type Address, addressOf, atExit, exit, libc, STDERR, write } from "./libc.ts";
 
 /** A call: the address of a function, and up to five arguments. */
 export type Call = readonly [f: Address, a?: Address, b?: Address, c?: Address, d?: Address, e?: Address];
@@ -16,6 +16,9 @@ export type Call = readonly [f: Address, a?: Address, b?: Address, c?: Address, 
  * and `uc_stack` follows: `ss_sp` at 16, `ss_flags` at 24, `ss_size` at 32.
  */
 const CONTEXT_SIZE = process.arch === "arm64" ? 4608 : 1024;
+
+/** Offset of its `uc_sigmask`, the signals that are blocked meanwhile, of which the kernel reads 8 bytes. */
+const UC_SIGMASK = process.arch === "arm64" ? 40 : 296;
 
 /** Bytes of stack for a call that does nothing but a system call. */
 const SMALL_STACK = 256;
@@ -29,8 +32,7 @@ const LARGER_STACK = 512;
  * @param stack for a single call, a stack that is elsewhere
  */
 function chain(arena: Arena, calls: readonly Call[], size: number, next: Address, stack: Address = 0): Address {
-  // libc's own: functions around them would be called often enough to be compiled.
-  const { getcontext, makecontext, wmemset } = makers();
+  const { getcontext, makecontext, wmemset } = libc;
   const step = CONTEXT_SIZE + (stack === 0 ? size : 0);
   const block = arena.reserve(calls.length * step);
   let first = next;
@@ -52,44 +54,48 @@ function chain(arena: Arena, calls: readonly Call[], size: number, next: Address
 }
 
 /**
- * Makes contexts that end the process: `calls`, of which the last may need more stack than it has. Below it lie only
- * contexts that are over by then, 3 KB on x86-64. Returns the one to begin with; behind the last is exit(3).
+ * Makes contexts that end the process: `calls`, of which the last may overflow into the contexts below it, which are
+ * finished by then, 3 KB on x86-64. Returns the one to begin with; behind the last is exit(3).
  */
 export function ending(arena: Arena, calls: readonly Call[]): Address {
   return chain(arena, calls, LARGER_STACK, 0);
 }
 
-/**
- * Reads whether this process has never had a second thread: libc, from 2.32 on, notes it in `__libc_single_threaded`
- * (sys/single_threaded.h), whose address is `flag`. False if there is no such variable.
- */
-function isSingleThreaded(flag: Address): boolean {
-  return flag !== 0 && byteAt(flag) !== 0;
-}
+/** Said of a thread that Bun or a preloaded library has started: the filter and what else the lock takes away is a thread's own. */
+const COMPANY = "Warning: another thread runs beside pause, unlocked\n";
 
 /**
  * Leaves JavaScript for good: makes the calls of `giveBack`, gives the workspace back, waits, and if the wait ends, makes
  * the calls of `end`, the last of which should not return.
  *
- * Whether this is the only thread is looked up last of all: any earlier allocation may make JavaScriptCore start one to
- * collect garbage. Its memory must stay, so then nothing is given back.
+ * With a second thread, whose memory must stay, nothing is given back, and a line says that it is not locked. libc notes
+ * in `__libc_single_threaded` (sys/single_threaded.h) that there has never been one. That is looked up last of all: any
+ * earlier allocation may make JavaScriptCore start one to collect garbage.
  *
  * @param arena holds all that is needed from the wait on
- * @param workspace holds what is needed until then
+ * @param workspace holds what is needed until then; it stays if there is nothing to give back
+ * @param mask the address of the signals that are blocked while `wait` is called, if they are not those blocked now. Only
+ *   if there is nothing to give back: a signal that is let in then finds the stack of the process, not that of a call
  */
 export function leave(
   arena: Arena,
   workspace: Arena,
   giveBack: readonly Call[],
   wait: Call,
+  mask: Address,
   end: readonly Call[],
 ): never {
-  const { stack } = arena;
-  const sleep = chain(arena, [wait], stack.end - stack.start, ending(arena, end), stack.start);
+  const { start, end: top } = arena.lower;
+  const sleep = chain(arena, [wait], top - start, ending(arena, end), start);
+  if (mask !== 0) {
+    libc.wmemset(sleep + UC_SIGMASK, read.i32(mask), 1);
+    libc.wmemset(sleep + UC_SIGMASK + 4, read.i32(mask + 4), 1);
+  }
   const last: Call = [addressOf("munmap"), workspace.start, workspace.end - workspace.start];
   const first = chain(workspace, giveBack, SMALL_STACK, chain(arena, [last], SMALL_STACK, sleep));
   const setcontext = addressOf("setcontext");
-  const flag = addressOf("__libc_single_threaded");
-  atExit(setcontext, isSingleThreaded(flag) ? first : sleep);
+  const isAlone = read.u8(addressOf("__libc_single_threaded")) !== 0;
+  if (!isAlone) write(STDERR, COMPANY);
+  atExit(setcontext, isAlone && giveBack.length > 0 ? first : sleep);
   exit(0);
 }

@@ -1,4 +1,4 @@
-/** What `--help` and `-h` print, by citty. In the executable it is separate from the rest: scripts/executable/apart.ts. */
+/** The help, which citty renders when the executable is compiled: nothing of citty is in it. */
 import { stripVTControlCharacters } from "node:util";
 import { defineCommand, renderUsage } from "citty";
 import { description, version } from "../package.json";
@@ -11,8 +11,8 @@ const command = defineCommand({
   },
 });
 
-/** The help as text. */
+/** Returns the help. To be imported as a macro, whose value Bun waits for before it puts it in place of the call. */
 export async function usage(): Promise<string> {
-  // Citty colours by the environment alone, even into a pipe: plain text is the same everywhere.
+  // Citty colours by the environment alone: plain text is the same everywhere.
   return `${stripVTControlCharacters(await renderUsage(command))}\n`;
 }

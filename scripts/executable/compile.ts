@@ -6,12 +6,15 @@ import { Glob } from "bun";
 import { ROOT } from "../command/project.ts";
 import { InputError, messageOf } from "../command/report.ts";
 import { withFolder } from "../linux/folder.ts";
-import { apartPlugin, ENTRIES } from "./apart.ts";
 import { bunFor } from "./bun.ts";
-import { cut } from "./cut.ts";
+import { cut, freeRoom } from "./cut.ts";
+import { addEntry } from "./entry.ts";
 import { ffiPlugin } from "./ffi.ts";
 import type { Platform } from "./platforms.ts";
 import { seal } from "./seal.ts";
+
+/** What is compiled. */
+const MAIN = join(ROOT, "src", "main.ts");
 
 /** What the executable depends on, relative to the project's folder. Separate patterns: Bun's Glob matches nothing by braces with slashes. */
 const INPUTS = ["src/*.ts", "scripts/executable/*.ts", "package{,-lock}.json"];
@@ -56,21 +59,21 @@ async function refuseFullDisk(folder: string, bun: string): Promise<void> {
 }
 
 /**
- * Compiles `entries`, the first of which is what runs, for `platform` into the file `outfile`, with Bun unchanged: not
+ * Compiles the program `main` for `platform` into the file `outfile`, with Bun unchanged: not
  * yet sealed or cut.
  *
  * Throws an InputError if Bun cannot be fetched, the disk is full or the sources do not compile.
  */
-export async function bundle(platform: Platform, outfile: string, entries = ENTRIES): Promise<void> {
+export async function bundle(platform: Platform, outfile: string, main = MAIN): Promise<void> {
   const executablePath = await bunFor(platform);
   await refuseFullDisk(dirname(outfile), executablePath);
   // Bun writes unfinished output to the working directory.
   const workingDirectory = process.cwd();
   process.chdir(dirname(outfile));
   await Bun.build({
-    entrypoints: [...entries],
+    entrypoints: [main],
     target: "bun",
-    plugins: [ffiPlugin(), apartPlugin()],
+    plugins: [ffiPlugin()],
     minify: true,
     // A constant, so that code for the other architecture is left out.
     define: { "process.arch": JSON.stringify(platform.nodeArch) },
@@ -88,7 +91,7 @@ export async function bundle(platform: Platform, outfile: string, entries = ENTR
     },
   })
     .catch((error: unknown) => {
-      throw new InputError(`cannot compile ${relative(ROOT, dirname(entries[0] ?? ROOT))}/: ${reasonsOf(error)}`);
+      throw new InputError(`cannot compile ${relative(ROOT, dirname(main))}/: ${reasonsOf(error)}`);
     })
     .finally(() => process.chdir(workingDirectory));
 }
@@ -100,15 +103,17 @@ export async function bundle(platform: Platform, outfile: string, entries = ENTR
  * Throws an InputError if Bun cannot be fetched, sealed or cut, the sources do not compile or the folder cannot be
  * written to.
  */
-export async function compile(platform: Platform, path: string, entries = ENTRIES): Promise<void> {
+export async function compile(platform: Platform, path: string, main = MAIN): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   await withFolder(dirname(path), async (folder) => {
     // The name goes into the executable, so it is always the same.
     const outfile = join(folder, "pause");
-    await bundle(platform, outfile, entries);
+    await bundle(platform, outfile, main);
     const bytes = await readFile(outfile);
-    seal(bytes, platform);
-    await writeFile(outfile, cut(bytes));
+    const room = freeRoom(bytes);
+    seal(bytes, platform, room);
+    addEntry(bytes, platform, room);
+    await writeFile(outfile, cut(bytes, room));
     await chmod(outfile, 0o755);
     await rename(outfile, path);
   });

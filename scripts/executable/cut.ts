@@ -3,6 +3,7 @@ import { InputError } from "../command/report.ts";
 import { Elf, PT_LOAD, SHT_NOBITS } from "./elf.ts";
 import { type Hole, withoutHoles } from "./holes.ts";
 import { reduceIcu } from "./icu.ts";
+import { Room } from "./room.ts";
 
 /** The variables that begin as zeros (.bss), which the compiler writes to the file, because its bundle comes behind them. */
 function zeros(bytes: Buffer): Hole {
@@ -18,10 +19,19 @@ function zeros(bytes: Buffer): Hole {
 }
 
 /**
- * The executable `bytes` without ICU's data for languages and without zeros. `bytes` is changed on the way.
+ * Takes ICU's data for languages out of the executable `bytes`, in place, and returns the room.
  *
  * Throws an InputError if anything is not as in the Bun this was written for.
  */
-export function cut(bytes: Buffer): Buffer {
-  return withoutHoles(bytes, [{ ...reduceIcu(bytes), leaves: "nothing" }, zeros(bytes)]);
+export function freeRoom(bytes: Buffer): Room {
+  return new Room(bytes, reduceIcu(bytes));
+}
+
+/**
+ * Returns the executable `bytes` without zeros and without what is left of `room`. `bytes` is changed on the way.
+ *
+ * Throws an InputError if anything is not as in the Bun this was written for.
+ */
+export function cut(bytes: Buffer, room = freeRoom(bytes)): Buffer {
+  return withoutHoles(bytes, zeros(bytes), room);
 }

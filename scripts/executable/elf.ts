@@ -5,6 +5,9 @@
  */
 import { InputError } from "../command/report.ts";
 
+/** The kind of file that is an executable of fixed addresses: elf.h. */
+const ET_EXEC = 2;
+
 /** The kind of program header that is about a stretch of memory: elf.h. */
 export const PT_LOAD = 1;
 /** The other kinds used here. */
@@ -186,21 +189,6 @@ export class Elf {
     return segment;
   }
 
-  /** Offset of `size` unused bytes of the first segment, zeros between sections, at a multiple of 8. Throws an InputError if there are none. */
-  spare(size: number): number {
-    const first = this.segmentAt(0);
-    const inFile = this.sections.filter((it) => it.address !== 0 && it.type !== SHT_NOBITS);
-    const sorted = inFile.filter(({ offset }) => offset < first.size).sort((a, b) => a.offset - b.offset);
-    for (const [index, section] of sorted.entries()) {
-      const end = section.offset + section.size;
-      const next = sorted[index + 1]?.offset ?? 0;
-      const used = end + this.#bytes.subarray(end, next).findLastIndex((byte) => byte !== 0) + 1;
-      const start = Math.ceil(used / 8) * 8;
-      if (start + size <= next) return start;
-    }
-    throw new InputError(`${this.#name} has no room between its sections`);
-  }
-
   /** The dynamic symbols. Throws an InputError if there is no dynamic section with a hash table (DT_HASH). */
   get symbols(): readonly DynamicSymbol[] {
     if (this.#symbols) return this.#symbols;
@@ -238,9 +226,18 @@ export class Elf {
     });
   }
 
-  /** Where the first byte of the file, which is the ELF header's, lies in memory. Throws an InputError if it is not loaded. */
-  get start(): number {
-    return this.segmentAt(0).address;
+  /** True if its addresses are fixed (ET_EXEC): the loader adds nothing to them. */
+  get isFixed(): boolean {
+    return this.#bytes.readUInt16LE(16) === ET_EXEC;
+  }
+
+  /** Address of the first instruction (e_entry). */
+  get entry(): number {
+    return this.#word(24);
+  }
+
+  set entry(address: number) {
+    this.#bytes.writeBigUInt64LE(BigInt(address), 24);
   }
 
   /** Gives `symbol` another name, which must not be longer than its own or that of a library that `merge` took away, and the version of the symbol `like`. */

@@ -1,6 +1,7 @@
-/** Takes stretches of zeros out of an ELF executable, so that neither the file nor memory holds them. */
+/** Takes stretches of zeros out of an ELF executable, so that neither the file nor memory holds them, and adds segments. */
 import { InputError } from "../command/report.ts";
 import { Elf, HEADER_SIZES, PF_W, PF_X, PT_LOAD, PT_PHDR, type Section, type Segment, SHT_NOBITS } from "./elf.ts";
+import type { Room } from "./room.ts";
 
 /** A range of the file to remove. */
 export interface Hole {
@@ -22,23 +23,28 @@ const HUGE_PAGE = 2 * 1024 * 1024;
 /** The same for all else: the kernel maps 16 pages of 4 KiB around a page that is read, as far as they are cached. */
 const AROUND = 64 * 1024;
 
-/** What the offset and the address of the loaded `segment` are equal modulo. */
-function grainOf({ flags, alignment }: Segment): number {
+/** The number that the offset and the address of the loaded `segment` are equal modulo. */
+function grainOf({ flags, alignment, size }: Segment): number {
+  if (size < AROUND) return alignment;
   return Math.max(alignment, (flags & PF_X) === 0 ? AROUND : HUGE_PAGE);
 }
 
-/** `hole` without the incomplete pages at its ends. Throws an InputError if it is not zeros of one loaded segment. */
-function wholePages(bytes: Buffer, elf: Elf, hole: Hole): Hole {
+/**
+ * Returns `hole` with its end, and its start if zeros are to be left, moved to the borders of pages. Throws an InputError if
+ * it is not zeros of one loaded segment behind the bytes up to `used`, which are not part of the file's old content.
+ */
+function wholePages(bytes: Buffer, elf: Elf, hole: Hole, used = hole.start): Hole {
   const { offset, address, size, alignment, flags } = elf.segmentAt(hole.start);
   if (hole.end > offset + size) throw new InputError("what is to be cut is not in one segment");
   if (hole.leaves === "zeros" && (flags & PF_W) === 0)
     throw new InputError("zeros are to be cut where nothing is written");
-  if (!bytes.subarray(hole.start, hole.end).equals(Buffer.alloc(hole.end - hole.start)))
+  if (!bytes.subarray(used, hole.end).equals(Buffer.alloc(hole.end - used)))
     throw new InputError("what is to be cut is not zeros");
   const delta = address - offset;
-  const start = Math.ceil((hole.start + delta) / alignment) * alignment - delta;
+  const start =
+    hole.leaves === "nothing" ? hole.start : Math.ceil((hole.start + delta) / alignment) * alignment - delta;
   const end = Math.floor((hole.end + delta) / alignment) * alignment - delta;
-  if (start >= end || end >= offset + size)
+  if (Math.max(start, used) >= end || end >= offset + size)
     throw new InputError("what is to be cut is less than a page or ends a segment");
   return { ...hole, start, end };
 }
@@ -73,13 +79,12 @@ interface Kept {
   readonly at: number;
 }
 
-/** What is kept of a file of `length` bytes: each of the loaded `pieces` with what follows it, up to a hole or the next. */
-function layOut(pieces: readonly Segment[], holes: readonly Hole[], length: number): Kept[] {
+/** Returns what is kept of a file of `length` bytes: each of the loaded `pieces`, and what follows the last. */
+function layOut(pieces: readonly Segment[], length: number): Kept[] {
   const kept: Kept[] = [];
   let free = 0;
   for (const [index, piece] of pieces.entries()) {
-    const next = pieces[index + 1]?.offset ?? length;
-    const end = holes.find((hole) => hole.end === next)?.start ?? next;
+    const end = index + 1 < pieces.length ? piece.offset + piece.size : length;
     const grain = grainOf(piece);
     const at = free + ((((piece.address - free) % grain) + grain) % grain);
     kept.push({ start: piece.offset, end, at });
@@ -93,36 +98,29 @@ function words(bytes: Buffer, at: number, numbers: readonly number[]): void {
   for (const [index, number] of numbers.entries()) bytes.writeBigUInt64LE(BigInt(number), at + index * 8);
 }
 
-/** Where the byte at `offset` of the old file is in the new one; those of a hole are where the hole was. */
+/** The offset in the new file of the byte at `offset` of the old one, which must be kept or end what is. */
 type Moved = (offset: number) => number;
 
 /**
- * Writes a program header for each of `segments` to where there is room, and the place and number of them to the ELF
- * header. Throws an InputError if there is no room, or a header other than of a loaded segment is about `holes`.
+ * Writes a program header for each of `segments` into `room`, and the place and number of them into the ELF header. Throws
+ * an InputError if there is no room, or a header other than of a loaded segment is about what is cut.
  */
-function writeProgramHeaders(
-  bytes: Buffer,
-  elf: Elf,
-  segments: readonly Segment[],
-  holes: readonly Hole[],
-  moved: Moved,
-): void {
+function writeProgramHeaders(bytes: Buffer, elf: Elf, segments: readonly Segment[], room: Room, moved: Moved): void {
+  const { table, headers } = room;
+  if (segments.length > headers) throw new InputError(`there is room for ${headers} program headers only`);
   const size = segments.length * HEADER_SIZES.segment;
-  const table = elf.spare(size);
-  const own = { offset: table, address: elf.start + table, size, memory: size };
+  const own = { offset: table, address: room.addressOf(table), size, memory: size };
   const before = Number(bytes.readBigUInt64LE(32)); // e_phoff
   bytes.fill(0, before, before + elf.segments.length * HEADER_SIZES.segment);
   for (const [index, segment] of segments.entries()) {
     const it = segment.type === PT_PHDR ? { ...segment, ...own } : segment;
-    const last = it.offset + it.size - 1;
-    const cut =
-      holes.some(({ start, end }) => it.offset >= start && it.offset < end) ||
-      moved(it.offset) + it.size - 1 !== moved(last);
-    if (it.type !== PT_LOAD && it.size > 0 && cut) throw new InputError("a program header is about what is to be cut");
+    const first = moved(it.offset);
+    if (it.type !== PT_LOAD && it.size > 0 && first + it.size !== moved(it.offset + it.size))
+      throw new InputError("a program header is about what is to be cut");
     const at = table + index * HEADER_SIZES.segment;
     bytes.writeUInt32LE(it.type, at);
     bytes.writeUInt32LE(it.flags, at + 4);
-    words(bytes, at + 8, [moved(it.offset), it.address, it.address, it.size, it.memory, it.alignment]);
+    words(bytes, at + 8, [first, it.address, it.address, it.size, it.memory, it.alignment]);
   }
   words(bytes, 32, [table]); // e_phoff
   bytes.writeUInt16LE(segments.length, 56); // e_phnum
@@ -165,7 +163,7 @@ function writeSectionHeaders(bytes: Buffer, elf: Elf, holes: readonly Hole[], mo
   return more;
 }
 
-/** A file of what is `kept` of `bytes`, and zeros between. */
+/** Returns a file of what is `kept` of `bytes`, and zeros between. */
 function copied(bytes: Buffer, kept: readonly Kept[]): Buffer {
   const last = kept.at(-1);
   const result = Buffer.alloc(last ? last.at + last.end - last.start : 0);
@@ -174,28 +172,36 @@ function copied(bytes: Buffer, kept: readonly Kept[]): Buffer {
 }
 
 /**
- * The executable `bytes`, which is changed on the way, without `holes`, of which whole pages go.
+ * Returns the executable `bytes`, which is changed on the way, without `zeros` and without what nothing has taken of `room`,
+ * and with the segments of the room.
  *
- * Every address stays what it was; a segment with a hole becomes two, and the table of program headers moves to where
- * it finds room. A section with a hole becomes two of the same name. Between segments there are as many zeros as it
- * takes for the offset of each to suit its address.
+ * Every address stays what it was; a segment with a hole becomes two, and the table of program headers moves into the room.
+ * A section with a hole becomes two of the same name. Between segments there are as many zeros as it takes for the offset
+ * of each to suit its address.
  *
  * Throws an InputError if a hole is not zeros inside a segment, or the file is not laid out as linkers do.
  */
-export function withoutHoles(bytes: Buffer, holes: readonly Hole[]): Buffer {
+export function withoutHoles(bytes: Buffer, zeros: Hole, room: Room): Buffer {
   const elf = new Elf(bytes);
-  const whole = holes.map((hole) => wholePages(bytes, elf, hole)).sort((a, b) => a.start - b.start);
-  const segments = elf.segments.flatMap((it) => (it.type === PT_LOAD ? split(it, whole) : [it]));
+  const last = room.segments.at(-1);
+  const rest: Hole = { start: room.end, end: room.limit, leaves: "nothing" };
+  const holes = [
+    wholePages(bytes, elf, rest, last ? last.offset + last.size : room.end),
+    wholePages(bytes, elf, zeros),
+  ].sort((a, b) => a.start - b.start);
+  const segments = elf.segments.flatMap((it) => (it.type === PT_LOAD ? split(it, holes) : [it]));
+  // Behind the first segment: the table is in the order of addresses.
+  segments.splice(segments.findIndex(({ type }) => type === PT_LOAD) + 1, 0, ...room.segments);
   const pieces = segments.filter(({ type }) => type === PT_LOAD);
   if (pieces[0]?.offset !== 0 || pieces.some(({ offset }, index) => offset < (pieces[index - 1]?.offset ?? 0))) {
     throw new InputError("the segments are not in the order of the file");
   }
-  const kept = layOut(pieces, whole, bytes.length);
+  const kept = layOut(pieces, bytes.length);
   const moved: Moved = (offset) => {
     const piece = kept.findLast(({ start }) => start <= offset);
     return piece === undefined ? offset : piece.at + Math.min(offset, piece.end) - piece.start;
   };
-  writeProgramHeaders(bytes, elf, segments, whole, moved);
-  const more = writeSectionHeaders(bytes, elf, whole, moved);
+  writeProgramHeaders(bytes, elf, segments, room, moved);
+  const more = writeSectionHeaders(bytes, elf, holes, moved);
   return Buffer.concat([copied(bytes, kept), ...more]);
 }

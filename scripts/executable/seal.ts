@@ -13,7 +13,7 @@
  *
  * It also does not find its memory cgroup. JavaScriptCore would take the cgroup's limit for the size of its
  * memory and collect garbage accordingly, although all of it is given back before the wait; and reading all those
- * files takes time.
+ * files takes time. Nor does it find out whether memory is overcommitted, which would have it start a thread.
  *
  * And libc keeps its `stdout` and `stderr`: the linker gave the executable copies of these variables, which libc would
  * use instead of its own, so a page of the executable would have to stay for as long as pause runs.
@@ -24,6 +24,7 @@
 import { InputError } from "../command/report.ts";
 import { type DynamicSymbol, Elf, type Relocation } from "./elf.ts";
 import type { Platform } from "./platforms.ts";
+import type { Room } from "./room.ts";
 
 /** What Bun imports from libc, and what it gets instead: functions that write nothing but the buffer they are given. */
 const INSTEAD: Readonly<Record<string, string>> = {
@@ -76,8 +77,13 @@ const LIST = ["environ", "_environ", "__environ"] as const;
  */
 const HARMLESS = /^setenv$|^uv_os_|^napi_|^_ZN4node\d+(Add|Remove)EnvironmentCleanupHook/;
 
-/** The file that says which cgroup a process is in: cgroups(7). Without a name open(2) says ENOENT, as where there are no cgroups. */
-const CGROUP = Buffer.from("\0/proc/self/cgroup\0");
+/** Files that Bun does not find: without a name open(2) says ENOENT, as where the kernel has no such file. */
+const UNSEEN = {
+  // Says which cgroup a process is in: cgroups(7).
+  "/proc/self/cgroup": "the name of the cgroup file",
+  // Says how memory is promised, proc(5): where it is not overcommitted, mimalloc would start a thread.
+  "/proc/sys/vm/overcommit_memory": "the name of the overcommit file",
+} as const;
 
 /** `R_*_COPY`, `R_*_GLOB_DAT` and `R_*_RELATIVE`: elf.h. */
 const RELOCATIONS: Readonly<Record<Platform["architecture"], { copy: number; global: number; relative: number }>> = {
@@ -107,15 +113,15 @@ function usesOf(
 }
 
 /**
- * Writes the list of variables into unused space, and makes the loader store its address in the executable's `environ`,
- * which libc no longer sees.
+ * Writes the list of variables into `room`, and makes the loader store its address in the executable's `environ`, which
+ * libc no longer sees.
  */
-function fixedList(bytes: Buffer, image: Elf, platform: Platform): void {
+function fixedList(bytes: Buffer, image: Elf, platform: Platform, room: Room): void {
   // The addresses of the texts, 8 bytes each, and 0; then the texts.
   const texts = Buffer.from(VARIABLES.map((text) => `${text}\0`).join(""), "latin1");
   const pointers = (VARIABLES.length + 1) * 8;
-  const place = image.spare(pointers + texts.length);
-  const list = image.start + place;
+  const place = room.take(pointers + texts.length);
+  const list = room.addressOf(place);
   let text = list + pointers;
   for (const [index, variable] of VARIABLES.entries()) {
     bytes.writeBigUInt64LE(BigInt(text), place + index * 8);
@@ -165,12 +171,12 @@ function named(image: Elf, name: string, defined: boolean): DynamicSymbol[] {
 }
 
 /**
- * Seals the executable `bytes` in place.
+ * Seals the executable `bytes` in place, with the list of variables in `room`.
  *
  * Throws an InputError if anything is not exactly where and as often as expected: another version of Bun has to be
  * examined first.
  */
-export function seal(bytes: Buffer, platform: Platform): void {
+export function seal(bytes: Buffer, platform: Platform, room: Room): void {
   const image = new Elf(bytes);
   // The third way would be the kernel's.
   if (bytes.includes("self/environ"))
@@ -179,8 +185,8 @@ export function seal(bytes: Buffer, platform: Platform): void {
   const unknown = image.symbols.find(({ name }) => /env/i.test(name) && !known.has(name) && !HARMLESS.test(name));
   if (unknown) throw new InputError(`cannot seal this version of Bun: unknown symbol ${unknown.name}`);
 
-  erase(bytes, CGROUP, "the name of the cgroup file");
-  fixedList(bytes, image, platform);
+  for (const [path, what] of Object.entries(UNSEEN)) erase(bytes, Buffer.from(`\0${path}\0`), what);
+  fixedList(bytes, image, platform, room);
   for (const name of STREAMS) libcOwn(image, name, platform);
   for (const [name, version] of EMPTY) image.merge(name, "libc.so.6", version);
   const getenv = only(named(image, "getenv", false), "the import getenv");

@@ -3,6 +3,10 @@ import { readdirSync, readFileSync } from "node:fs";
 
 /** The signals that C's pause handles, INT, TERM and CHLD, as the kernel writes a mask of them (`SigCgt`): bits 1, 14 and 16. */
 export const THREE_HANDLERS = "0000000000014002";
+/** The same of ours, which ignores CHLD: INT and TERM. */
+export const TWO_HANDLERS = "0000000000004002";
+/** The mask of CHLD, which ours ignores (`SigIgn`). */
+export const CHLD_IGNORED = "0000000000010000";
 /** The mask of no signal. */
 export const NO_SIGNALS = "0000000000000000";
 

@@ -6,13 +6,13 @@ import pkg from "../../package.json";
 import { ROOT } from "../../scripts/command/project.ts";
 import { PLATFORMS, platformNamed } from "../../scripts/executable/platforms.ts";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
-import { NO_SIGNALS, THREE_HANDLERS } from "../../scripts/linux/proc.ts";
+import { NO_SIGNALS, TWO_HANDLERS } from "../../scripts/linux/proc.ts";
 import { NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { runScript } from "../support/project.ts";
 import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 
 /** The signal masks as start shows them. */
-const MASKS = `SigBlk ${NO_SIGNALS}, SigCgt ${THREE_HANDLERS}`;
+const MASKS = `SigBlk ${NO_SIGNALS}, SigCgt ${TWO_HANDLERS}`;
 
 testUnless(NEEDS_PID_ONE, "start shows every step", async () => {
   const { status, stdout, stderr } = await runScript("start.ts");

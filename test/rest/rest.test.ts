@@ -1,7 +1,7 @@
 /** At rest: one thread, asleep in the kernel, nothing but what the contract shows in /proc. */
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
-import { isReady, NO_SIGNALS, status, THREE_HANDLERS, until } from "../../scripts/linux/proc.ts";
+import { CHLD_IGNORED, isReady, NO_SIGNALS, status, TWO_HANDLERS, until } from "../../scripts/linux/proc.ts";
 import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
 import { expectUndisturbed } from "../support/quiet.ts";
 import { NEEDS_PID_ONE, NEEDS_PTRACE, testUnless } from "../support/skip.ts";
@@ -24,8 +24,8 @@ describe("at rest", () => {
           Name: "pause",
           Threads: "1",
           SigBlk: NO_SIGNALS,
-          SigIgn: NO_SIGNALS,
-          SigCgt: THREE_HANDLERS,
+          SigIgn: CHLD_IGNORED,
+          SigCgt: TWO_HANDLERS,
         });
         expectLight(now);
       }),

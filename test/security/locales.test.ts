@@ -172,7 +172,7 @@ const program = join(folder, "program");
 
 beforeAll(async () => {
   writeFileSync(source, PROGRAM);
-  await compile(hostPlatform(), program, [source]);
+  await compile(hostPlatform(), program, source);
 }, 600_000);
 afterAll(() => rmSync(folder, { recursive: true }));
 

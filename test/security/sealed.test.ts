@@ -7,8 +7,9 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bundle } from "../../scripts/executable/compile.ts";
-import { cut } from "../../scripts/executable/cut.ts";
+import { cut, freeRoom } from "../../scripts/executable/cut.ts";
 import { Elf, PF_R, PF_W, PF_X, PT_LOAD } from "../../scripts/executable/elf.ts";
+import { addEntry } from "../../scripts/executable/entry.ts";
 import { hostPlatform, PLATFORMS } from "../../scripts/executable/platforms.ts";
 import { VARIABLES as FIXED, seal } from "../../scripts/executable/seal.ts";
 import { status, until } from "../../scripts/linux/proc.ts";
@@ -367,46 +368,51 @@ describe("the seal", () => {
     return bytes;
   };
 
-  test("and the cut are all that distinguishes dist/pause from what the compiler writes, to the byte", () => {
+  /** Seals `bytes`, with room as the cut frees it. */
+  const sealed = (bytes: Buffer, of = platform) => seal(bytes, of, freeRoom(readFileSync(unsealed)));
+
+  test("the entry point and the cut are all that distinguishes dist/pause from what the compiler writes, to the byte", () => {
     const bytes = readFileSync(unsealed);
-    seal(bytes, platform);
-    expect(cut(bytes).equals(readFileSync(OURS))).toBe(true);
+    const room = freeRoom(bytes);
+    seal(bytes, platform, room);
+    addEntry(bytes, platform, room);
+    expect(cut(bytes, room).equals(readFileSync(OURS))).toBe(true);
     expect(bytes.equals(readFileSync(unsealed))).toBe(false);
   });
   test("is put on once", () => {
-    expect(() => seal(readFileSync(OURS), platform)).toThrow("unknown symbol =_environ");
+    expect(() => sealed(readFileSync(OURS))).toThrow("unknown symbol =_environ");
   });
   test("fails for another platform's executable", () => {
     const other = PLATFORMS.find(({ name }) => name !== platform.name) ?? platform;
-    expect(() => seal(readFileSync(unsealed), other)).toThrow("the copy of environ: found 0 times");
+    expect(() => sealed(readFileSync(unsealed), other)).toThrow("the copy of environ: found 0 times");
   });
   test("fails for what is no executable", () => {
-    expect(() => seal(Buffer.from("#!/bin/sh\n".repeat(20)), platform)).toThrow("not a 64-bit");
+    expect(() => sealed(Buffer.from("#!/bin/sh\n".repeat(20)))).toThrow("not a 64-bit");
   });
   test.each(["getenv", "secure_getenv", "gmtime_r", "sigaction", "signal", "pthread_sigmask", "vfprintf", "getcwd"])(
     "fails if Bun no longer takes %s from libc",
     (name) => {
-      expect(() => seal(renamed(name, "moved"), platform)).toThrow(`the import ${name}: found 0 times`);
+      expect(() => sealed(renamed(name, "moved"))).toThrow(`the import ${name}: found 0 times`);
     },
   );
   test("leaves libc its stderr, and fails if Bun has no copy of it", () => {
     const inBun = (path: string) => new Elf(readFileSync(path)).symbols.filter(({ name }) => name === "stderr");
     expect(inBun(unsealed)).toMatchObject([{ defined: true }]);
     expect(inBun(OURS)).toMatchObject([{ defined: false, address: 0 }]);
-    expect(() => seal(renamed("stderr", "moved"), platform)).toThrow("the variable stderr: found 0 times");
+    expect(() => sealed(renamed("stderr", "moved"))).toThrow("the variable stderr: found 0 times");
   });
   test("fails if Bun finds its cgroup by another name", () => {
     const bytes = readFileSync(unsealed);
     const at = bytes.indexOf("/proc/self/cgroup");
-    expect(() => seal(bytes.fill("x", at, at + 5), platform)).toThrow("the name of the cgroup file: found 0 times");
+    expect(() => sealed(bytes.fill("x", at, at + 5))).toThrow("the name of the cgroup file: found 0 times");
   });
-  test("leaves it no file to find its cgroup by", () => {
-    expect(readFileSync(OURS).includes("self/cgroup")).toBe(false);
+  test.each(["self/cgroup", "vm/overcommit_memory"])("leaves no file called …/%s to be found", (name) => {
+    expect(readFileSync(OURS).includes(name)).toBe(false);
   });
   test("fails if Bun has another way to its environment", () => {
-    expect(() => seal(renamed("getppid", "getEnv"), platform)).toThrow("unknown symbol getEnv");
+    expect(() => sealed(renamed("getppid", "getEnv"))).toThrow("unknown symbol getEnv");
     const bytes = readFileSync(unsealed);
     bytes.write("/proc/self/environ", bytes.length - 64);
-    expect(() => seal(bytes, platform)).toThrow("/proc/self/environ");
+    expect(() => sealed(bytes)).toThrow("/proc/self/environ");
   });
 });

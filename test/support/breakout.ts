@@ -26,7 +26,7 @@ const deadly = process.arch === "arm64" ? [94, 139, 133] : [231, 15, 130, 335, 3
 let done = "";
 bindFirst();
 bind();
-const refused = lock(createArena());
+const refused = lock(createArena(), false);
 for (let call = first; call < end; call++) {
   if (deadly.includes(call)) continue;
   const result = libc.syscall(call, 0, 0, 0, 0, 0);

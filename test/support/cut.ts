@@ -55,18 +55,15 @@ function cases(platform: Platform): void {
       small.copy(memory, address - (segment?.address ?? Number.NaN) + (segment?.offset ?? 0), offset, offset + size);
     }
     before.set(whole);
-    const room = Number(small.readBigUInt64LE(32)); // e_phoff
     const changed: [number, number][] = [
       [32, 64], // Where the tables are, and how long.
       [64, 64 + elf.segments.length * 56],
-      [room, room + after.segments.length * 56],
       [table, offsetOf(count() - 1)],
     ];
     for (const [start, end] of changed) for (const it of [memory, before]) it.fill(0, start, end);
     for (const { offset, size } of loaded(elf)) {
       expect(memory.subarray(offset, offset + size).equals(before.subarray(offset, offset + size))).toBe(true);
     }
-    expect(whole.subarray(room, room + after.segments.length * 56).every((byte) => byte === 0)).toBe(true);
     expect(whole.length - small.length).toBeGreaterThan(12_000_000);
   });
 
@@ -81,8 +78,8 @@ function cases(platform: Platform): void {
     const real = gaps.filter(([start = 0, end = 0]) => end > start);
     expect(real).toHaveLength(1);
     const [[start = 0, end = 0] = []] = real;
-    expect(start).toBeGreaterThan(elf.start + table);
-    expect(end).toBeLessThanOrEqual(elf.start + offsetOf(count() - 1));
+    expect(start).toBeGreaterThan(elf.segmentAt(0).address + table);
+    expect(end).toBeLessThanOrEqual(elf.segmentAt(0).address + offsetOf(count() - 1));
   });
 
   test("segments can be mapped with pages of any size the machine has", () => {
@@ -204,15 +201,19 @@ function cases(platform: Platform): void {
       "does not load its byte",
     ],
     "a relocation into ICU's data": [
-      (it) => it.writeBigInt64LE(BigInt(offsetOf(3000) + elf.start), (elf.relocations[0]?.at ?? 0) + 16),
+      (it) => it.writeBigInt64LE(BigInt(offsetOf(3000) + elf.segmentAt(0).address), (elf.relocations[0]?.at ?? 0) + 16),
       "the loader knows a part of ICU's data",
     ],
     "a relocation of ICU's data": [
-      (it) => it.writeBigInt64LE(BigInt(offsetOf(3000) + elf.start), elf.relocations[0]?.at ?? 0),
+      (it) => it.writeBigInt64LE(BigInt(offsetOf(3000) + elf.segmentAt(0).address), elf.relocations[0]?.at ?? 0),
       "the loader knows a part of ICU's data",
     ],
     "a variable that points to an item": [
-      (it) => it.writeBigInt64LE(BigInt(offsetOf(3000) + elf.start), Math.ceil(elf.section(".data").offset / 8) * 8),
+      (it) =>
+        it.writeBigInt64LE(
+          BigInt(offsetOf(3000) + elf.segmentAt(0).address),
+          Math.ceil(elf.section(".data").offset / 8) * 8,
+        ),
       "a variable holds the address of an item",
     ],
   };
@@ -228,13 +229,6 @@ function cases(platform: Platform): void {
       "what is to be cut is not zeros",
     ],
     "section headers that are not the end": [(it) => it.writeUInt16LE(37, 60), "section headers are not the end"],
-    "no room for program headers": [
-      (it) => {
-        const plt = elf.section(".rela.plt");
-        it.fill(1, plt.offset + plt.size, elf.section(".rodata").offset);
-      },
-      "has no room between its sections",
-    ],
   };
 
   test.each(Object.entries(TAMPERED))("refuses %s, and changes nothing", (_, [tamper, message]) => {

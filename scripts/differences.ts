@@ -27,7 +27,6 @@ export const DIFFERENCES = {
     c: "runs",
     ours: "the loader says so, status 127; with 4 Bun's report of a crash; with 5 it aborts",
   },
-  "6 open files exactly": { c: "runs", ours: "runs; 1.4 MiB of Bun's memory stay" },
   "a stack under 64 KiB": { c: "runs from 32 KiB on", ours: "SIGSEGV" },
   "memory limit": {
     c: "starts under 1 MiB",
@@ -55,11 +54,6 @@ export const DIFFERENCES = {
   "a filter that refuses sigprocmask": { c: "runs", ours: "one line, status 71" },
   "a filter that refuses exit_group": { c: "runs, ends by exit", ours: "runs; SIGSEGV when it is told to end" },
   "a filter that refuses prctl": { c: "runs", ours: "runs without its lock, and says so" },
-  "SIGTERM to PID 1 that comes too early is dropped": {
-    c: "for 0.5 ms",
-    ours: "for 3 ms; 0.6 s at 1 % of a processor",
-    met: true,
-  },
   "a dead child": {
     c: "a zombie until `waitpid`; counted in `cutime`",
     ours: "never a zombie, not counted",

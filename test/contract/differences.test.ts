@@ -4,14 +4,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DIFFERENCES, type Title } from "../../scripts/differences.ts";
-import { childrenOf, isReady, mask, status, until } from "../../scripts/linux/proc.ts";
+import { childrenOf, isReady, mask, sleepsWithHandlers, status, until } from "../../scripts/linux/proc.ts";
 import { SIGABRT, SIGCHLD, SIGSEGV } from "../../scripts/linux/signals.ts";
 import { compileReference, compileStatic } from "../../scripts/reference/compile.ts";
 import { NO_CALL, numberOf } from "../support/calls.ts";
 import { type Case, observe } from "../support/compare.ts";
 import { RLIMIT_AS, RLIMIT_CORE, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_STACK } from "../support/limits.ts";
 import { NOT_FIRST, TERMINATED } from "../support/output.ts";
-import { IS_ROOT, NEEDS_MDWE, NEEDS_PID_ONE, NEEDS_TRACING, testIf } from "../support/skip.ts";
+import { IS_ROOT, NEEDS_MDWE, NEEDS_PID_ONE, testIf } from "../support/skip.ts";
 import { IMAGE_USER, OURS, type Subject, start, startReady } from "../support/subject.ts";
 
 /** How a row is shown. */
@@ -149,14 +149,6 @@ async function deadChild(starting: Promise<Subject>, hold: (subject: Subject) =>
   });
 }
 
-/** SIGTERM at the program's first system call after execve(2), as PID 1; then it is told in time. */
-async function earlySignal(program: string): Promise<unknown> {
-  const strace = Bun.which("strace") ?? "";
-  // With -D PID 1 becomes the program, and strace its grandchild.
-  const args = ["-D", "-o", "/dev/null", "-e", "trace=brk", "-e", "inject=brk:signal=SIGTERM:when=1", program];
-  return observe(strace, { args, pidOne: true });
-}
-
 /** A filter that refuses the calls of those names. */
 const refused = (...names: readonly string[]): Case => ({
   refused: names.map((name) => [numberOf(name) ?? NO_CALL] as const),
@@ -190,7 +182,6 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
     4: launched({ limits: [[RLIMIT_NOFILE, 4]] }, BUN_FAILS),
     5: launched({ limits: [[RLIMIT_NOFILE, 5]] }, diesOf(SIGABRT)),
   },
-  "6 open files exactly": keeps({ limits: [[RLIMIT_NOFILE, 6]] }),
   "a stack under 64 KiB": launched({ limits: [[RLIMIT_STACK, 40 * 1024]] }, diesOf(SIGSEGV)),
   // The smallest limit is looked for in test/engines/cgroup2; here is what it is spent on.
   "memory limit": {
@@ -279,12 +270,6 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
     ...RUNS,
     stderr: `${NOT_FIRST}Warning: running unlocked: the kernel refused no_new_privs\n${TERMINATED}`,
   }),
-  "SIGTERM to PID 1 that comes too early is dropped": {
-    see: earlySignal,
-    c: RUNS_FIRST,
-    ours: RUNS_FIRST,
-    missing: NEEDS_TRACING,
-  },
   "a dead child": {
     "of a stopped pause": {
       see: (program) =>
@@ -312,10 +297,7 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
     see: (program) =>
       deadChild(start({ program, blocked: [SIGCHLD] }, child("sleep 1000")), ({ pid }) => {
         const chld = 1n << BigInt(SIGCHLD - 1);
-        return until("it to wait", () => {
-          const now = status(pid);
-          return (mask(now, "SigCgt") & chld) !== 0n && mask(now, "SigBlk") === chld && now?.["State"]?.startsWith("S");
-        });
+        return until("it to wait", () => sleepsWithHandlers(status(pid)) && mask(status(pid), "SigBlk") === chld);
       }),
     c: "zombie",
     ours: "gone",

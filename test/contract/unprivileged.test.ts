@@ -27,7 +27,7 @@ describe("dumpable, because the kernel refuses to make it otherwise", () => {
   test("libc's heap stays", () =>
     whileRunning(startReady(launch), async ({ pid }) => expect(await mapped(pid)).toContain("[heap]")));
 
-  test("what somebody else has mapped below the executable stays", async () => {
+  test("with a foreign file mapped, it stays, and the executable, in which its calls may be looked up", async () => {
     const folder = mkdtempSync(join(tmpdir(), "pause-preload-"));
     try {
       const preload = join(folder, "preload.so");
@@ -36,7 +36,9 @@ describe("dumpable, because the kernel refuses to make it otherwise", () => {
         const [start, end] = [FOREIGN.start, FOREIGN.start + FOREIGN.size].map((at) =>
           at.toString(16).padStart(8, "0"),
         );
-        expect(await mapped(subject.pid)).toMatch(new RegExp(`^${start}-${end} r--p `, "m"));
+        const maps = readFileSync(`/proc/${subject.pid}/maps`, "utf8");
+        expect(maps).toMatch(new RegExp(`^${start}-${end} r--p `, "m"));
+        expect(maps).toContain(OURS);
         subject.send(SIGTERM);
         const { exit, stderr } = await subject.ended();
         expect({ exit, stderr: stderr.endsWith(TERMINATED) }).toEqual({ exit: 0, stderr: true });

@@ -98,7 +98,7 @@ function cases(platform: Platform): void {
   });
 
   test("code lies in the file as in memory, as far as a huge page goes, and all else as far as the kernel maps around a fault", () => {
-    const after = loaded(new Elf(small));
+    const after = loaded(new Elf(small)).filter(({ size }) => size >= 64 * 1024);
     const code = after.filter(({ flags }) => (flags & PF_X) !== 0);
     expect(code).toHaveLength(1);
     for (const { offset, address } of code) expect((address - offset) % (2 * 1024 * 1024)).toBe(0);

@@ -54,7 +54,7 @@ function withCopies<T>(
 async function compileEmpty(folder: string): Promise<string> {
   const [source, path] = [join(folder, "main.ts"), join(folder, "pause")];
   writeFileSync(source, "");
-  await bundle(hostPlatform(), path, [source]);
+  await bundle(hostPlatform(), path, source);
   return path;
 }
 

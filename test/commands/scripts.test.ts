@@ -45,27 +45,18 @@ test("start shows an ordinary process where no PID namespace can be made, and sa
 
 test.each([
   ["build.ts", ["--platform", "linux/mips"], /^error: unknown platform "linux\/mips": .*linux\/amd64, linux\/arm64\n$/],
-  ["build.ts", ["--target", "linux-mips"], /^error: unknown platform "linux-mips": .*linux\/amd64, linux\/arm64\n$/],
   ["build.ts", ["--platform", "linux/arm64", "--target", "linux-arm64"], /^error: --platform or --target, not both\n$/],
   ["build.ts", ["--platfrom", "linux/arm64"], /^error: unknown option --platfrom\n$/],
   ["build.ts", ["linux/arm64"], /^error: unexpected "linux\/arm64"\n$/],
-  ["build.ts", ["--", "linux/arm64"], /^error: unexpected "linux\/arm64"\n$/],
   ["build.ts", ["--if-stale=yes"], /^error: --if-stale takes no value\n$/],
-  ["start.ts", ["-x"], /^error: unknown option -x\n$/],
   ["image.ts", ["--no-tag"], /^error: unknown option --no-tag\n$/],
   ["image.ts", ["--output"], /^error: --output takes a value\n$/],
-  ["image.ts", ["--output="], /^error: --output takes a value\n$/],
   ["image.ts", ["--output", "--tag", "a:1"], /^error: --output takes a value\n$/],
-  ["image.ts", ["--platform"], /^error: --platform takes a value\n$/],
   ["image.ts", ["--platform", "linux/amd64", "--platform", "linux/arm64"], /^error: --platform is given twice\n$/],
-  ["soak.ts", ["--no-minutes"], /^error: unknown option --no-minutes\n$/],
   ["soak.ts", ["--minutes", "many"], /^error: --minutes many: not a number\n$/],
-  ["soak.ts", ["--seed", ""], /^error: --seed takes a value\n$/],
   ["soak.ts", ["--orphans", "-1"], /^error: --orphans -1: not a number\n$/],
   ["soak.ts", ["--rest", "long"], /^error: --rest long: not a number\n$/],
   ["bench.ts", ["--check", "--record"], /^error: --check or --record, not both\n$/],
-  ["bench.ts", ["--quik"], /^error: unknown option --quik\n$/],
-  ["soak.ts", ["--minute", "5"], /^error: unknown option --minute\n$/],
 ])("%s %p is refused in one line", async (script, args, line) => {
   const { status, stdout, stderr } = await runScript(script, args);
   expect({ status, stdout }).toEqual({ status: 1, stdout: "" });

@@ -7,9 +7,16 @@ import { DIFFERENCES, type Title } from "../../scripts/differences.ts";
 import { childrenOf, isReady, mask, sleepsWithHandlers, status, until } from "../../scripts/linux/proc.ts";
 import { SIGABRT, SIGCHLD, SIGSEGV } from "../../scripts/linux/signals.ts";
 import { compileReference, compileStatic } from "../../scripts/reference/compile.ts";
-import { NO_CALL, numberOf } from "../support/calls.ts";
+import {
+  NO_CALL,
+  numberOf,
+  RLIMIT_AS,
+  RLIMIT_CORE,
+  RLIMIT_DATA,
+  RLIMIT_NOFILE,
+  RLIMIT_STACK,
+} from "../support/calls.ts";
 import { type Case, observe } from "../support/compare.ts";
-import { RLIMIT_AS, RLIMIT_CORE, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_STACK } from "../support/limits.ts";
 import { NOT_FIRST, TERMINATED } from "../support/output.ts";
 import { IS_ROOT, NEEDS_MDWE, NEEDS_PID_ONE, testIf } from "../support/skip.ts";
 import { IMAGE_USER, OURS, type Subject, start, startReady } from "../support/subject.ts";

@@ -1,9 +1,18 @@
 /** Whatever a container engine or a shell hands down besides arguments: the same as the C reference in each case. */
 import { describe, expect } from "bun:test";
 import { SIGCHLD, SIGINT, SIGPIPE, SIGTERM } from "../../scripts/linux/signals.ts";
-import { AFTER_3_13, RT_SIGACTION, WAITS } from "../support/calls.ts";
+import {
+  AFTER_3_13,
+  RLIMIT_AS,
+  RLIMIT_CORE,
+  RLIMIT_DATA,
+  RLIMIT_NOFILE,
+  RLIMIT_NPROC,
+  RLIMIT_STACK,
+  RT_SIGACTION,
+  WAITS,
+} from "../support/calls.ts";
 import { type Case, type Observation, sameAsReference, sameForBoth } from "../support/compare.ts";
-import { RLIMIT_AS, RLIMIT_CORE, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK } from "../support/limits.ts";
 import { IMAGE_USER } from "../support/subject.ts";
 
 const waits = (ours: Observation) => expect(ours).toMatchObject({ ready: true, exit: 0, signal: null });

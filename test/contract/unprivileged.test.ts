@@ -1,14 +1,9 @@
 /** What root sees of a PID 1, seen by anybody: of one that the kernel does not let lock, of a parent, and of a subreaper. */
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { childrenOf, isReady, until } from "../../scripts/linux/proc.ts";
-import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { noneLeft } from "../support/burst.ts";
 import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
-import { TERMINATED } from "../support/output.ts";
-import { FOREIGN, writePreload } from "../support/preload.ts";
 import { OURS, startReady, whileRunning } from "../support/subject.ts";
 
 /** A process's children are closed off from the tests' pipes, which they would keep open. */
@@ -26,27 +21,6 @@ describe("dumpable, because the kernel refuses to make it otherwise", () => {
 
   test("libc's heap stays", () =>
     whileRunning(startReady(launch), async ({ pid }) => expect(await mapped(pid)).toContain("[heap]")));
-
-  test("with a foreign file mapped, it stays, and the executable, in which its calls may be looked up", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "pause-preload-"));
-    try {
-      const preload = join(folder, "preload.so");
-      writePreload(preload);
-      await whileRunning(startReady({ ...launch, env: { LD_PRELOAD: preload } }), async (subject) => {
-        const [start, end] = [FOREIGN.start, FOREIGN.start + FOREIGN.size].map((at) =>
-          at.toString(16).padStart(8, "0"),
-        );
-        const maps = readFileSync(`/proc/${subject.pid}/maps`, "utf8");
-        expect(maps).toMatch(new RegExp(`^${start}-${end} r--p `, "m"));
-        expect(maps).toContain(OURS);
-        subject.send(SIGTERM);
-        const { exit, stderr } = await subject.ended();
-        expect({ exit, stderr: stderr.endsWith(TERMINATED) }).toEqual({ exit: 0, stderr: true });
-      });
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
 });
 
 describe("no privilege is needed to see that it reaps", () => {

@@ -1,16 +1,21 @@
-/** System calls and their options, for filters that refuse them: asm/unistd.h, linux/prctl.h. */
+/** Numbers of system calls, their options and resource limits: asm/unistd.h, linux/prctl.h, asm-generic/resource.h. */
 
 const ARM64 = process.arch === "arm64";
+
+/** setrlimit(2): bytes of private memory that can be written to, of the stack and of a core file. */
+export const [RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE] = [2, 3, 4];
+/** setrlimit(2): processes of the user, open files, and bytes of address space. */
+export const [RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_AS] = [6, 7, 9];
 
 /** A number that no call has: a filter that refuses it refuses nothing. */
 export const NO_CALL = 100_000;
 /** prctl(2). */
 export const PRCTL = ARM64 ? 167 : 157;
-/** prctl(2): whether the process is dumpable. */
+/** prctl(2): makes the process dumpable or not. */
 export const PR_SET_DUMPABLE = 4;
-/** prctl(2): puts a filter on. */
+/** prctl(2): installs a filter. */
 export const PR_SET_SECCOMP = 22;
-/** prctl(2): lets no more privileges be had. */
+/** prctl(2): forbids new privileges. */
 export const PR_SET_NO_NEW_PRIVS = 38;
 /** sigaction(2). */
 export const RT_SIGACTION = ARM64 ? 134 : 13;
@@ -21,7 +26,7 @@ export const AFTER_3_13: readonly number[] = Array.from(
   { length: 600 - FIRST_AFTER_3_13 },
   (_, index) => FIRST_AFTER_3_13 + index,
 );
-/** All that a wait for a signal can be: sigsuspend(2), and pause(2), which is ppoll(2) on arm64. */
+/** The calls that wait for a signal: sigsuspend(2), and pause(2), which is ppoll(2) on arm64. */
 export const WAITS: readonly number[] = ARM64 ? [133, 73] : [130, 34];
 
 /** The number of each call that docs/seccomp.json allows, on x86-64 and on arm64, where some are not: asm/unistd.h. */

@@ -7,8 +7,7 @@ import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../../scripts/linux/proc.ts";
-import { IGNORED_BY_BUN } from "../../scripts/linux/signals.ts";
-import { block, disposition, raise } from "./signals.ts";
+import { IGNORED_BY_BUN, signalSet } from "../../scripts/linux/signals.ts";
 
 /** What the program finds when it starts. */
 export interface Launch {
@@ -65,7 +64,7 @@ export interface Launch {
 /** The bytes of `text` in UTF-8, as `args` takes them: what a path has to be passed as. */
 export const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
 
-const [SIG_DFL, SIG_IGN] = [0, 1] as const;
+const [SIG_DFL, SIG_IGN, SIG_BLOCK] = [0, 1, 0] as const;
 const EPERM = 1;
 const [O_RDWR, CLONE_NEWNS, CLOSE_RANGE_CLOEXEC] = [2, 0x20000, 4];
 const [MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE] = [1, 32, 4096, 16384, 1 << 18];
@@ -83,11 +82,14 @@ const { symbols: libc } = dlopen("libc.so.6", {
   open: { args: ["cstring", "i32"], returns: "i32" },
   pipe: { args: ["ptr"], returns: "i32" },
   prctl: { args: ["i32", "u64", "ptr", "u64", "u64"], returns: "i32" },
+  raise: { args: ["i32"], returns: "i32" },
   setgid: { args: ["u32"], returns: "i32" },
   setgroups: { args: ["u64", "ptr"], returns: "i32" },
   setpgid: { args: ["i32", "i32"], returns: "i32" },
   setrlimit: { args: ["i32", "ptr"], returns: "i32" },
   setuid: { args: ["u32"], returns: "i32" },
+  sigaction: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  sigprocmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   unshare: { args: ["i32"], returns: "i32" },
 });
 
@@ -96,6 +98,13 @@ function must(result: number, what: string): number {
   if (result >= 0) return result;
   process.stderr.write(`launch: ${what} failed\n`);
   process.exit(125);
+}
+
+/** Sets the action of `signal`: sigaction(2), whose `struct sigaction` is 152 bytes with `sa_handler` at 0. */
+function act(signal: number, handler: typeof SIG_DFL | typeof SIG_IGN): void {
+  const action = new Uint32Array(38);
+  action[0] = handler;
+  must(libc.sigaction(signal, action, null), `sigaction of ${signal}`);
 }
 
 /** An instruction of a seccomp program: what it does, how many are skipped if it compares and they differ, a value. */
@@ -184,11 +193,11 @@ function launch(spec: Launch): void {
     must(libc.setuid(spec.user), "setuid");
   }
   for (const [fd, how] of Object.entries(spec.descriptors ?? {})) spoil(Number(fd), how);
-  for (const signal of IGNORED_BY_BUN) must(disposition(signal, SIG_DFL), "sigaction");
-  for (const signal of spec.ignored ?? []) must(disposition(signal, SIG_IGN), `ignore ${signal}`);
-  block(spec.blocked ?? []);
+  for (const signal of IGNORED_BY_BUN) act(signal, SIG_DFL);
+  for (const signal of spec.ignored ?? []) act(signal, SIG_IGN);
+  libc.sigprocmask(SIG_BLOCK, signalSet(...(spec.blocked ?? [])), null);
   // To this thread, which is the one that stays: another, of Bun's, would take it. Pending, it outlives execve(2).
-  for (const signal of spec.pending ?? []) raise(signal);
+  for (const signal of spec.pending ?? []) libc.raise(signal);
   const limits = (spec.limits ?? []).map(
     ([resource, value]) => [resource, BigUint64Array.from([BigInt(value), BigInt(value)])] as const,
   );

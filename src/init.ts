@@ -20,7 +20,7 @@ import {
   write,
 } from "./libc.ts";
 import { lock } from "./lock.ts";
-import { type Call, ending, leave } from "./native.ts";
+import { type Call, ending, leave, reserveEnding } from "./native.ts";
 import { handle, holdSignals, SIGNAL_SET } from "./signals.ts";
 
 const TERMINATED = "Error: infinite loop terminated\n";
@@ -40,6 +40,8 @@ const TEXT = 64;
  */
 function reportSignalOnExit(arena: Arena): void {
   const { strcpy } = libc;
+  // First of all: below it is then the stack of the wait, which exit(3) never returns to.
+  const block = reserveEnding(arena, 2);
   const interrupt = arena.reserve(TEXT);
   const text = arena.reserve(TEXT);
   strcpy(interrupt + 1, `${SHUTTING_DOWN}Interrupt\n`);
@@ -47,7 +49,7 @@ function reportSignalOnExit(arena: Arena): void {
   atExit(addressOf("_exit"), 0);
   const copy: Call = [addressOf("strcpy"), text, interrupt];
   const print: Call = [addressOf("fputs"), text + 1, read.ptr(addressOf("stderr"))];
-  atExit(addressOf("setcontext"), ending(arena, [copy, print]));
+  atExit(addressOf("setcontext"), ending(block, [copy, print]));
   atExit(addressOf("sigaddset"), interrupt);
 }
 
@@ -66,10 +68,10 @@ function reportSignalOnExit(arena: Arena): void {
 export function init(): never {
   bind();
   const arena = createArena();
+  reportSignalOnExit(arena);
   const inherited = holdSignals(arena);
   if (libc.getpid() !== 1) write(STDERR, "Warning: pause should be the first process\n");
 
-  reportSignalOnExit(arena);
   const shutDown = addressOf("exit");
   if (handle(arena, SIGINT, shutDown) < 0) exitNow(1);
   if (handle(arena, SIGTERM, shutDown) < 0) exitNow(2);

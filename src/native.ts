@@ -25,16 +25,20 @@ const SMALL_STACK = 256;
 /** The same for one at which a thread could be cancelled, such as write(2): libc does more there. */
 const LARGER_STACK = 512;
 
+/** Reserves room for the contexts of `count` calls, each with a stack of `size` bytes. */
+function reserve(arena: Arena, count: number, size: number): Address {
+  return arena.reserve(count * (CONTEXT_SIZE + size));
+}
+
 /**
- * Makes contexts in `arena` that make `calls` one after another, each on a stack of `size` bytes, and go on with the
+ * Makes contexts at `block` that make `calls` one after another, each on a stack of `size` bytes, and go on with the
  * context `next` (0: with exit(3)). Returns the one to begin with.
  *
  * @param stack for a single call, a stack that is elsewhere
  */
-function chain(arena: Arena, calls: readonly Call[], size: number, next: Address, stack: Address = 0): Address {
+function chain(block: Address, calls: readonly Call[], size: number, next: Address, stack: Address = 0): Address {
   const { getcontext, makecontext, wmemset } = libc;
   const step = CONTEXT_SIZE + (stack === 0 ? size : 0);
-  const block = arena.reserve(calls.length * step);
   let first = next;
   for (let index = calls.length - 1; index >= 0; index--) {
     const call = calls[index] as Call;
@@ -53,12 +57,17 @@ function chain(arena: Arena, calls: readonly Call[], size: number, next: Address
   return first;
 }
 
+/** Reserves room for the contexts of `count` calls that end the process. */
+export function reserveEnding(arena: Arena, count: number): Address {
+  return reserve(arena, count, LARGER_STACK);
+}
+
 /**
- * Makes contexts that end the process: `calls`, of which the last may overflow into the contexts below it, which are
- * finished by then, 3 KB on x86-64. Returns the one to begin with; behind the last is exit(3).
+ * Makes contexts at `block` that make `calls` and then exit(3). A call that needs more stack than it has overflows into the
+ * contexts below it, which are finished by then, and into what lies in front of the block. Returns the one to begin with.
  */
-export function ending(arena: Arena, calls: readonly Call[]): Address {
-  return chain(arena, calls, LARGER_STACK, 0);
+export function ending(block: Address, calls: readonly Call[]): Address {
+  return chain(block, calls, LARGER_STACK, 0);
 }
 
 /** Said of a thread that Bun or a preloaded library has started: the filter and what else the lock takes away is a thread's own. */
@@ -86,13 +95,15 @@ export function leave(
   end: readonly Call[],
 ): never {
   const { start, end: top } = arena.lower;
-  const sleep = chain(arena, [wait], top - start, ending(arena, end), start);
+  const finish = ending(reserveEnding(arena, end.length), end);
+  const sleep = chain(reserve(arena, 1, 0), [wait], top - start, finish, start);
   if (mask !== 0) {
     libc.wmemset(sleep + UC_SIGMASK, read.i32(mask), 1);
     libc.wmemset(sleep + UC_SIGMASK + 4, read.i32(mask + 4), 1);
   }
   const last: Call = [addressOf("munmap"), workspace.start, workspace.end - workspace.start];
-  const first = chain(workspace, giveBack, SMALL_STACK, chain(arena, [last], SMALL_STACK, sleep));
+  const leaving = chain(reserve(arena, 1, SMALL_STACK), [last], SMALL_STACK, sleep);
+  const first = chain(reserve(workspace, giveBack.length, SMALL_STACK), giveBack, SMALL_STACK, leaving);
   const setcontext = addressOf("setcontext");
   const isAlone = read.u8(addressOf("__libc_single_threaded")) !== 0;
   if (!isAlone) write(STDERR, COMPANY);

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { progress } from "../command/report.ts";
 import { type Cold, coldStarts, READ_AHEAD } from "./cold.ts";
 import { DELAYS, lostSigterms } from "./early.ts";
-import { PAUSE_READY, type Program, withUnpacked } from "./programs.ts";
+import { type Program, withUnpacked } from "./programs.ts";
 import { type Crowd, crowds, rest, type Weight } from "./rest.ts";
 import { readyTime, type Start, versionTime } from "./start.ts";
 import { interleaved, type Summary, summary } from "./statistics.ts";
@@ -149,7 +149,7 @@ async function stormFigures(programs: readonly Program[], storm: string, orphans
 /** Early SIGTERMs that pauses lose as PID 1; no figure of no rounds. */
 async function sigtermFigures(programs: readonly Program[], rounds: number): Promise<Figure[]> {
   if (rounds === 0) return [];
-  const pauses = programs.filter(({ ready }) => ready === PAUSE_READY);
+  const pauses = programs.filter(({ version }) => version);
   const lost = await lostSigterms(pauses, rounds, {}, (done) =>
     progress(`early SIGTERMs: ${done} of ${rounds} rounds`),
   );

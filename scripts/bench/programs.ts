@@ -5,14 +5,17 @@ import { join } from "node:path";
 import { bundle } from "../executable/compile.ts";
 import { hostPlatform } from "../executable/platforms.ts";
 import { withFolder } from "../linux/folder.ts";
-import { NO_SIGNALS, THREE_HANDLERS } from "../linux/proc.ts";
+import { NO_SIGNALS, THREE_HANDLERS, TWO_HANDLERS } from "../linux/proc.ts";
 import { compileReference, compileStatic } from "../reference/compile.ts";
 
 /** Lines of /proc/PID/status that, all there at once, say that a program is ready; or `ended` for one that ends by itself. */
 export type Readiness = readonly string[] | "ended";
 
-/** Ours and C: as `showsReady` of linux/proc.ts has it, with nothing blocked at all. */
-export const PAUSE_READY: readonly string[] = [`SigBlk:\t${NO_SIGNALS}`, `SigCgt:\t${THREE_HANDLERS}`, "State:\tS"];
+/** Ours, as `showsReady` of linux/proc.ts has it, with nothing blocked at all. */
+export const OURS_READY: readonly string[] = [`SigBlk:\t${NO_SIGNALS}`, `SigCgt:\t${TWO_HANDLERS}`, "State:\tS"];
+
+/** The same of C. */
+export const C_READY: readonly string[] = [`SigBlk:\t${NO_SIGNALS}`, `SigCgt:\t${THREE_HANDLERS}`, "State:\tS"];
 
 /** catatonit -P blocks all that can be blocked and waits on a signalfd(2); its first sleep is that wait. */
 const CATATONIT_READY: Readiness = ["SigBlk:\tfffffffe3ffbfa07", "State:\tS"];
@@ -65,7 +68,7 @@ async function compileEmpty(folder: string): Promise<string> {
 export function withPair<T>(ours: string, task: (pair: readonly Program[]) => Promise<T>): Promise<T> {
   return withFolder(tmpdir(), async (folder) => {
     const pair: Program[] = [
-      { name: OURS, path: ours, args: [], ready: PAUSE_READY, version: true },
+      { name: OURS, path: ours, args: [], ready: OURS_READY, version: true },
       { name: FLOOR, path: await compileEmpty(folder), args: [], ready: "ended", version: true },
     ];
     return withCopies(pair, Number.POSITIVE_INFINITY, task);
@@ -88,7 +91,7 @@ export function withUnpacked<T>(
 
 /** The other programs that this machine has, and a note for each that it lacks. */
 export function competitors(): { present: Program[]; notes: string[] } {
-  const pause = { args: [], ready: PAUSE_READY, version: true };
+  const pause = { args: [], ready: C_READY, version: true };
   const infra = { args: ["-P"], ready: CATATONIT_READY, version: false };
   const all = [
     { ...pause, name: YARDSTICK, path: compileStatic(), missing: "no C compiler (cc) or no static libc (libc.a)" },

@@ -3,9 +3,9 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../command/report.ts";
 import { hostPlatform, type Platform } from "../executable/platforms.ts";
-import { childrenOf, isReady, sleepsWithHandlers, status, until } from "../linux/proc.ts";
+import { childrenOf, descendantsOf, isReady, sleepsWithHandlers, status, until } from "../linux/proc.ts";
 
-/** How calls are traced. */
+/** A way to trace calls. */
 export type Tracer = "strace" | "qemu";
 
 /** The emulator of each architecture, from Debian's package qemu-user-static. */
@@ -24,7 +24,7 @@ export function programOf(tracer: Tracer, platform: Platform): string {
   return program;
 }
 
-/** Mounts what the program needs into the root `$0`, in namespaces that end with it, and runs `$@` there by chroot(1). */
+/** Mounts the folders that the program needs into the root `$0`, in namespaces that end with it, and runs `$@` there by chroot(1). */
 const ENTER = 'mount --rbind /dev "$0/dev" && PATH=$PATH:/usr/sbin exec chroot "$0" "$@"';
 
 /** The command to append pause's arguments to: traced to `log`, with the files of `root` and no others. */
@@ -54,11 +54,6 @@ async function callsIn(log: string, tracer: Tracer): Promise<string[]> {
   return ["execve", ...calls.map(([, , name = ""]) => name), "exit_group"];
 }
 
-/** The PIDs of all descendants of `pid`. */
-function descendants(pid: number): number[] {
-  return childrenOf(pid).flatMap(({ pid: child }) => [child, ...descendants(child)]);
-}
-
 /**
  * The calls that pause makes with the files of the image's `root`, sorted: for its version, for its help, as PID 1
  * through the death of a child that it was started with and SIGTERM, and through SIGTERM with another PID.
@@ -79,26 +74,26 @@ export async function trace(tracer: Tracer, platform: Platform, root: string, fo
     const child = Bun.spawn([...traced, ...args], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
     const text = child.stderr.text();
     try {
-      if (args.length === 0) await end(child, log, orphan);
+      if (args.length === 0) await end(child, orphan);
       if ((await child.exited) !== 0)
         throw new InputError(`${traced.join(" ")}: status ${child.exitCode}: ${await text}`);
     } finally {
       if (child.exitCode === null)
-        for (const pid of [...descendants(child.pid), child.pid]) process.kill(pid, "SIGKILL");
+        for (const { pid } of [...descendantsOf(child.pid), child]) process.kill(pid, "SIGKILL");
     }
     for (const call of await callsIn(log, tracer)) found.add(call);
   }
 
   /** Ends the pause below `child` with SIGTERM once it is ready and, if it has one, a child of it has died. */
-  async function end(child: Bun.Subprocess, log: string, orphan: boolean): Promise<void> {
+  async function end(child: Bun.Subprocess, orphan: boolean): Promise<void> {
     const pid = await until("pause to be ready", () => {
       if (child.exitCode !== null) return -1;
       if (tracer === "qemu") return sleepsWithHandlers(status(child.pid)) && child.pid;
-      return descendants(child.pid).find(isReady);
+      return descendantsOf(child.pid).find(({ pid }) => isReady(pid))?.pid;
     });
     if (pid > 0 && orphan) {
       for (const { pid: sleep } of childrenOf(pid)) process.kill(sleep, "SIGKILL");
-      await until("the child's death to wake it", async () => (await readFile(log, "utf8")).includes("rt_sigreturn("));
+      await until("the child to be reaped", () => childrenOf(pid).length === 0);
     }
     if (pid > 0) process.kill(pid, "SIGTERM");
   }

@@ -3,7 +3,7 @@ import { expect } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { coldObstacle, coldStarts, DISK_NAME, NO_LOOP_DEVICE, READ_AHEAD } from "../../scripts/bench/cold.ts";
-import { PAUSE_READY, type Program } from "../../scripts/bench/programs.ts";
+import { C_READY, OURS_READY, type Program } from "../../scripts/bench/programs.ts";
 import { ROOT } from "../../scripts/command/project.ts";
 import { until } from "../../scripts/linux/proc.ts";
 import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
@@ -13,9 +13,11 @@ import { OURS } from "../support/subject.ts";
 const missing = coldObstacle() ?? (compileReference() ? undefined : NO_REFERENCE);
 const obstacle = missing ?? ((await coldStarts([], 0)) ? undefined : NO_LOOP_DEVICE);
 
-const programs = [OURS, compileReference() ?? ""].map(
-  (path): Program => ({ name: path, path, args: [], ready: PAUSE_READY, version: true }),
-);
+const both = { args: [], version: true };
+const programs: Program[] = [
+  { ...both, name: "ours", path: OURS, ready: OURS_READY },
+  { ...both, name: "C", path: compileReference() ?? "", ready: C_READY },
+];
 
 /** The loop devices of cold starts, by the files behind them, and the mounts of this machine. */
 function traces(): { devices: number; mounts: string } {

@@ -78,6 +78,7 @@ const NUMBERS: Readonly<Record<string, readonly [amd64: number, arm64?: number]>
   rt_sigprocmask: [14, 135],
   rt_sigreturn: [15, 139],
   rt_sigsuspend: [130, 133],
+  rt_sigtimedwait: [128, 137],
   sched_getaffinity: [204, 123],
   sched_yield: [24, 124],
   set_robust_list: [273, 99],

@@ -3,54 +3,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileS
 import { join } from "node:path";
 import { atExit } from "./interrupt.ts";
 
-/** A cgroup of our own. */
-export interface Cgroup {
-  /** The file that a process writes its PID to in order to enter. */
-  readonly procs: string;
-  /** Removes it. No process may be left in it. */
-  remove(): void;
-}
-
-/** One in which processes can be stopped. */
-export interface Freezer extends Cgroup {
-  freeze(): Promise<void>;
-  thaw(): void;
-}
-
-/** One whose memory can be counted and limited. */
-export interface Memory extends Cgroup {
-  /** Bytes in use, as the limit counts them: the counter runs ahead by what each processor holds in stock. */
-  usage(): number;
-  /**
-   * Memory charged, in KiB: anonymous, page cache and kernel, added up. The kernel brings the parts up to date every 2 s.
-   */
-  charged(): number;
-  /** Reclaims everything that can be reclaimed, down to the last page it can run without. */
-  squeeze(): void;
-  /** Allows so many bytes in all; a process that asks for more is killed. */
-  limit(bytes: number): void;
-  /** Allows any amount again. */
-  release(): void;
-}
-
-/** One whose processor time can be limited. */
-export interface Processor extends Cgroup {
-  /** Allows `microseconds` (1,000 or more) of every second. */
-  quota(microseconds: number): void;
-  /** How often somebody had to wait for the next second. */
-  throttled(): number;
-}
-
 const NAME = `pause-ts-${process.pid}`;
 const ROOT = "/sys/fs/cgroup";
 
-/** The file that lets a frozen cgroup go on, and what it is written, by version. */
-const THAW = [
-  ["freezer.state", "THAWED"],
-  ["cgroup.freeze", "0"],
-] as const;
-
-/** Removes the cgroup at `folder`, whose processes are about to end. It stays if one does not within a second. */
+/** Removes the cgroup at `folder` once its processes have ended. It stays if one does not within a second. */
 function removeCgroup(folder: string): void {
   for (let tries = 0; existsSync(folder) && tries < 100; tries++) {
     try {
@@ -63,7 +19,8 @@ function removeCgroup(folder: string): void {
 
 /** Lets what is frozen in the cgroup at `folder` go on: killed, it cannot end otherwise. */
 function thaw(folder: string): void {
-  for (const [file, thawed] of THAW) if (existsSync(join(folder, file))) writeFileSync(join(folder, file), thawed);
+  for (const [file, value] of Object.entries({ "freezer.state": "THAWED", "cgroup.freeze": "0" }))
+    if (existsSync(join(folder, file))) writeFileSync(join(folder, file), value);
 }
 
 /** Removes what processes that have ended have left in the cgroup at `root`. */
@@ -76,111 +33,142 @@ function removeLeft(root: string): void {
   }
 }
 
-/** Makes a cgroup under the first of `roots` that gives it the file `control`. Undefined where none does, as for users other than root. */
-function make(roots: readonly string[], control: string): string | undefined {
-  for (const root of roots) {
+/** A cgroup of this process. It is removed at the latest when this process ends. */
+export class Cgroup {
+  readonly #folder: string;
+  readonly #undo: () => void;
+  /** True for version 1. */
+  protected readonly v1: boolean;
+
+  constructor(folder: string, v1: boolean) {
+    this.#folder = folder;
+    this.v1 = v1;
+    this.#undo = () => removeCgroup(folder);
+    atExit(this.#undo);
+    process.prependListener("exit", () => thaw(folder));
+  }
+
+  /** The file that a process writes its PID to in order to enter. */
+  get procs(): string {
+    return join(this.#folder, "cgroup.procs");
+  }
+
+  protected read(file: string): string {
+    return readFileSync(join(this.#folder, file), "utf8");
+  }
+
+  protected write(file: string, value: string | number): void {
+    writeFileSync(join(this.#folder, file), String(value));
+  }
+
+  /** Removes it. Throws if a process is left in it. */
+  remove(): void {
+    rmdirSync(this.#folder);
+    process.off("exit", this.#undo);
+  }
+}
+
+/**
+ * Makes a cgroup of the kind `Kind` that has the file `old`, in the hierarchy of `controller`, or `modern`, in that of
+ * version 2. Undefined where none can be made, as for users other than root.
+ */
+function make<T extends Cgroup>(
+  Kind: new (folder: string, v1: boolean) => T,
+  controller: string,
+  old: string,
+  modern: string,
+): T | undefined {
+  for (const hierarchy of [controller, "", "unified"]) {
+    const root = join(ROOT, hierarchy);
     if (!existsSync(join(root, "cgroup.procs"))) continue;
-    const folder = join(root, NAME);
+    const [folder, v1] = [join(root, NAME), hierarchy === controller];
     removeLeft(root);
     try {
       mkdirSync(folder);
     } catch {
       continue;
     }
-    if (existsSync(join(folder, control))) return folder;
-    rmdirSync(folder);
+    if (existsSync(join(folder, v1 ? old : modern))) return new Kind(folder, v1);
+    removeCgroup(folder);
   }
   return undefined;
 }
 
-/** The shared part: the cgroup at `folder` is removed at the latest when this process ends. */
-function base(folder: string): Cgroup {
-  const undo = () => removeCgroup(folder);
-  atExit(undo);
-  process.prependListener("exit", () => thaw(folder));
-  return {
-    procs: join(folder, "cgroup.procs"),
-    remove() {
-      rmdirSync(folder);
-      process.off("exit", undo);
-    },
-  };
+/** A cgroup in which processes can be stopped. */
+export class Freezer extends Cgroup {
+  async freeze(): Promise<void> {
+    this.write(this.v1 ? "freezer.state" : "cgroup.freeze", this.v1 ? "FROZEN" : 1);
+    const [file, sign] = this.v1 ? ["freezer.state", "FROZEN\n"] : ["cgroup.events", "frozen 1\n"];
+    while (!this.read(file).includes(sign)) await Bun.sleep(1);
+  }
+
+  thaw(): void {
+    this.write(this.v1 ? "freezer.state" : "cgroup.freeze", this.v1 ? "THAWED" : 0);
+  }
 }
 
 /** A freezer, or undefined where none can be made. */
-export function freezer(): Freezer | undefined {
-  const v1 = make([join(ROOT, "freezer")], "freezer.state");
-  const folder = v1 ?? make([ROOT, join(ROOT, "unified")], "cgroup.freeze");
-  if (!folder) return undefined;
-  const [file, frozen, thawed] = v1 ? ["freezer.state", "FROZEN", "THAWED"] : ["cgroup.freeze", "1", "0"];
-  const [state, sign] = v1 ? ["freezer.state", "FROZEN"] : ["cgroup.events", "frozen 1"];
-  return {
-    ...base(folder),
-    async freeze() {
-      writeFileSync(join(folder, file), frozen);
-      while (!readFileSync(join(folder, state), "utf8").includes(sign)) await Bun.sleep(1);
-    },
-    thaw: () => writeFileSync(join(folder, file), thawed),
-  };
-}
+export const freezer = (): Freezer | undefined => make(Freezer, "freezer", "freezer.state", "cgroup.freeze");
 
-/** The sum of the fields `names` of `memory.stat`, in bytes. */
-function stat(folder: string, ...names: readonly string[]): number {
-  const lines = readFileSync(join(folder, "memory.stat"), "utf8").split("\n");
-  const fields = new Map(lines.map((line) => line.split(" ") as [string, string]));
-  return names.reduce((sum, name) => sum + Number(fields.get(name)), 0);
+/** A cgroup whose memory can be counted and limited. */
+export class Memory extends Cgroup {
+  /** Bytes in use, as the limit counts them: the counter runs ahead by what each processor holds in stock. */
+  usage(): number {
+    return Number(this.read(this.v1 ? "memory.usage_in_bytes" : "memory.current"));
+  }
+
+  /** Memory charged, in KiB: anonymous, page cache and kernel, added up. The kernel brings the parts up to date every 2 s. */
+  charged(): number {
+    const stat = this.read("memory.stat");
+    const parts = (this.v1 ? ["rss", "cache"] : ["anon", "file", "kernel"]).map((name) =>
+      Number(stat.match(new RegExp(`^${name} (\\d+)$`, "m"))?.[1]),
+    );
+    if (this.v1) parts.push(Number(this.read("memory.kmem.usage_in_bytes")));
+    return parts.reduce((sum, bytes) => sum + bytes, 0) / 1024;
+  }
+
+  /** Reclaims everything that can be reclaimed, down to the last page it can run without. */
+  squeeze(): void {
+    if (!this.v1) {
+      // The kernel takes back all it can from a group above its high mark and kills nobody.
+      for (const mark of ["0", "max"]) this.write("memory.high", mark);
+      return;
+    }
+    // Version 1 refuses a limit that it cannot reach, after it has tried.
+    for (let bytes = this.usage() / 2; bytes >= 4096; bytes /= 2) {
+      try {
+        this.limit(Math.floor(bytes));
+      } catch {
+        return;
+      }
+    }
+  }
+
+  /** Allows so many bytes in all; a process that asks for more is killed. Infinity allows any amount. */
+  limit(bytes: number): void {
+    const none = this.v1 ? -1 : "max";
+    this.write(this.v1 ? "memory.limit_in_bytes" : "memory.max", bytes === Infinity ? none : bytes);
+  }
 }
 
 /** A memory cgroup, or undefined where none can be made. */
-export function memory(): Memory | undefined {
-  const v1 = make([join(ROOT, "memory")], "memory.limit_in_bytes");
-  const folder = v1 ?? make([ROOT], "memory.max");
-  if (!folder) return undefined;
-  const write = (file: string, value: string) => writeFileSync(join(folder, file), value);
-  const read = (file: string) => Number(readFileSync(join(folder, file), "utf8"));
-  const usage = () => read(v1 ? "memory.usage_in_bytes" : "memory.current");
-  const [limit, none] = v1 ? ["memory.limit_in_bytes", "-1"] : ["memory.max", "max"];
-  return {
-    ...base(folder),
-    usage,
-    charged: () =>
-      (v1
-        ? stat(folder, "rss", "cache") + read("memory.kmem.usage_in_bytes")
-        : stat(folder, "anon", "file", "kernel")) / 1024,
-    squeeze() {
-      if (!v1) {
-        // The kernel takes back all it can from a group above its high mark and kills nobody.
-        write("memory.high", "0");
-        write("memory.high", "max");
-        return;
-      }
-      // Version 1 refuses a limit that it cannot reach, after it has tried.
-      for (let bytes = usage() / 2; bytes >= 4096; bytes /= 2) {
-        try {
-          write(limit, String(Math.floor(bytes)));
-        } catch {
-          return;
-        }
-      }
-    },
-    limit: (bytes) => write(limit, String(bytes)),
-    release: () => write(limit, none),
-  };
+export const memory = (): Memory | undefined => make(Memory, "memory", "memory.limit_in_bytes", "memory.max");
+
+/** A cgroup whose processor time can be limited. */
+export class Processor extends Cgroup {
+  /** Allows `microseconds` (1,000 or more) of every second. */
+  quota(microseconds: number): void {
+    if (this.v1) {
+      this.write("cpu.cfs_period_us", 1_000_000);
+      this.write("cpu.cfs_quota_us", microseconds);
+    } else this.write("cpu.max", `${microseconds} 1000000`);
+  }
+
+  /** The number of seconds in which somebody had to wait for the next. */
+  throttled(): number {
+    return Number(this.read("cpu.stat").match(/^nr_throttled (\d+)$/m)?.[1]);
+  }
 }
 
 /** A cgroup that limits processor time, or undefined where none can be made. */
-export function processor(): Processor | undefined {
-  const old = make([join(ROOT, "cpu")], "cpu.cfs_quota_us");
-  const folder = old ?? make([ROOT], "cpu.max");
-  if (!folder) return undefined;
-  const write = (file: string, value: string) => writeFileSync(join(folder, file), value);
-  return {
-    ...base(folder),
-    quota(microseconds) {
-      if (!old) return write("cpu.max", `${microseconds} 1000000`);
-      write("cpu.cfs_period_us", "1000000");
-      write("cpu.cfs_quota_us", String(microseconds));
-    },
-    throttled: () => Number(readFileSync(join(folder, "cpu.stat"), "utf8").match(/^nr_throttled (\d+)$/m)?.[1]),
-  };
-}
+export const processor = (): Processor | undefined => make(Processor, "cpu", "cpu.cfs_quota_us", "cpu.max");

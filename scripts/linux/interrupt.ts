@@ -1,9 +1,15 @@
 /** Ends this process in order, also by a signal: what it has started first, then all that listens for its exit. */
+import { dlopen } from "bun:ffi";
 import { constants } from "node:os";
 import { descendantsOf, mask, status } from "./proc.ts";
 
 /** The signals by which a user, a terminal or a service manager ends a command. */
 const SIGNALS = ["SIGHUP", "SIGINT", "SIGTERM"] as const;
+
+const { prctl } = dlopen("libc.so.6", { prctl: { args: ["i32", "u64"], returns: "i32" } }).symbols;
+
+/** Makes this process the parent of orphans among its descendants: linux/prctl.h. */
+const PR_SET_CHILD_SUBREAPER = 36;
 
 /** The longest that killed processes are waited for, in milliseconds. */
 const PATIENCE = 10_000;
@@ -12,6 +18,8 @@ let prepared = false;
 
 /** Kills all that this process has started and waits until it has ended. */
 function endDescendants(): void {
+  // One that forks while it is killed must not hand its child to somebody else.
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
   const deadline = performance.now() + PATIENCE;
   while (performance.now() < deadline) {
     const living = descendantsOf(process.pid).filter(({ state }) => state !== "Z");
@@ -38,8 +46,9 @@ function end(signal: (typeof SIGNALS)[number]): void {
 }
 
 /**
- * Has `task` done when this process exits, as process.on("exit") does, but also when SIGHUP, SIGINT or SIGTERM ends it, and
- * only after all that it started has ended. process.off("exit", task) takes that back. A signal that was ignored when the process started, as by nohup(1), stays ignored.
+ * Has `task` done when this process exits, as process.on("exit") does, but also when SIGHUP, SIGINT or SIGTERM ends it,
+ * and only after all that it started has ended. A signal that was ignored at the start, as by nohup(1), stays ignored.
+ * process.off("exit", task) takes it back.
  */
 export function atExit(task: () => void): void {
   if (!prepared) {

@@ -115,7 +115,7 @@ export const DISTURBANCES: readonly Disturbance[] = [
       const greed = 'echo $$ >"$0"; exec dd if=/dev/zero of=/dev/null bs=100M count=1 2>/dev/null';
       const { signalCode } = Bun.spawnSync(["sh", "-c", greed, memory.procs]);
       if (signalCode !== "SIGKILL") throw new Error("the memory limit did not work");
-      memory.release();
+      memory.limit(Infinity);
       return orphans;
     },
   },

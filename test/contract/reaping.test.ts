@@ -1,6 +1,6 @@
-/** As PID 1: every orphan is reaped, whatever the burst, and no live child is touched. */
-import { describe, expect } from "bun:test";
-import { childrenOf, contextSwitches, status, until } from "../../scripts/linux/proc.ts";
+/** Every child and orphan is reaped, whatever the burst, and no live child is touched: as PID 1, and seen without a privilege. */
+import { describe, expect, test } from "bun:test";
+import { childrenOf, contextSwitches, isReady, status, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { expectBurstReaped, inside, noneLeft } from "../support/burst.ts";
 import { TERMINATED } from "../support/output.ts";
@@ -75,4 +75,33 @@ inNamespace("SIGTERM in the middle of a storm", async () => {
     await subject.kill();
     await storm.exited;
   }
+});
+
+/** The end of a command in the background, closed off from the tests' pipes, which it would keep open. */
+const BACKGROUND = "</dev/null >/dev/null 2>&1 & :";
+
+describe("no privilege is needed to see that it reaps", () => {
+  test("a child that dies", () =>
+    whileRunning(startReady({ program: OURS }, { before: `sleep 1000 ${BACKGROUND}` }), async (subject) => {
+      const child = await until("the child", () => childrenOf(subject.pid)[0]);
+      process.kill(child.pid, "SIGKILL");
+      await noneLeft(subject);
+      await until("pause to sleep again", () => isReady(subject.pid));
+    }));
+
+  test("an orphan that dies", () =>
+    whileRunning(
+      startReady({ program: OURS, subreaper: true }, { before: `sh -c 'sleep 1000 & wait' ${BACKGROUND}` }),
+      async (subject) => {
+        const parent = await until("the parent", () => childrenOf(subject.pid)[0]);
+        const orphan = await until("the orphan", () => childrenOf(parent.pid)[0]);
+        process.kill(parent.pid, "SIGKILL");
+        await until("the orphan to be adopted", () => childrenOf(subject.pid)[0]?.pid === orphan.pid);
+        process.kill(orphan.pid, "SIGKILL");
+        await noneLeft(subject);
+      },
+    ));
+
+  test("an orphan that died before the start", () =>
+    whileRunning(startReady({ program: OURS, subreaper: true, deadChild: true }), noneLeft));
 });

@@ -1,14 +1,15 @@
 /**
  * Runs a command of this machine in the image's files, so that all of it, pause first, runs with the image's own libc and
- * loader: `bun test/support/in-image.ts npm test`. It takes root, and a libc here that is no newer than the image's.
+ * loader: `bun test/support/in-image.ts npm test`. It needs root, and a libc here that is no newer than the image's.
  *
  * The root is what `npm run image -- --rootfs` writes, in a mount namespace. Below its files in /usr lie those of this
  * machine, the tools. Added are the folder for temporary files, and the project, in which dist/pause is the image's /pause.
  */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
+import { makeFolder } from "../../scripts/linux/folder.ts";
 import { compileReference } from "../../scripts/reference/compile.ts";
 import { image } from "./project.ts";
 import { IS_ROOT } from "./skip.ts";
@@ -43,18 +44,11 @@ if (command.length === 0 || !IS_ROOT) {
   process.stderr.write("usage, as root: bun test/support/in-image.ts COMMAND [ARGUMENT ...]\n");
   process.exit(2);
 }
-// With this machine's libc, for whoever runs it later.
+if (!existsSync(join(ROOT, "dist", "pause"))) throw new Error("there is no dist/pause: npm run build");
+// With this machine's libc, for the tests that run it later.
 compileReference();
-const folder = mkdtempSync(join(tmpdir(), "pause-in-image-"));
-let status = 1;
-try {
-  const root = join(folder, "root");
-  const made = await image(["--rootfs", root]);
-  if (made.status !== 0) throw new Error(made.stderr.trim());
-  if (!existsSync(join(ROOT, "dist", "pause"))) throw new Error("there is no dist/pause: npm run build");
-  const enter = ["unshare", "--mount", "sh", "-ec", ENTER, "enter", root, ROOT, tmpdir(), ...command];
-  status = await Bun.spawn(enter, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] }).exited;
-} finally {
-  rmSync(folder, { recursive: true });
-}
-process.exit(status);
+const root = join(makeFolder(tmpdir()).path, "root");
+const made = await image(["--rootfs", root]);
+if (made.status !== 0) throw new Error(made.stderr.trim());
+const enter = ["unshare", "--mount", "sh", "-ec", ENTER, "enter", root, ROOT, tmpdir(), ...command];
+process.exit(await Bun.spawn(enter, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] }).exited);

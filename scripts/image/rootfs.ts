@@ -39,8 +39,14 @@ function mergedFolders({ loader }: Platform): string[] {
 }
 
 /**
+ * Parts of libc that have been empty since glibc 2.34 (its NEWS). A library built before, which somebody preloads into every
+ * process of a node, still asks for them, and without them nothing would start.
+ */
+export const EMPTY = ["libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1"];
+
+/**
  * Paths in the package of all that `executable` needs to start: its loader under the name it asks for, below /usr, and
- * its libraries with all of theirs.
+ * its libraries with all of theirs; and the empty ones.
  *
  * Throws an InputError naming what is missing.
  */
@@ -63,7 +69,7 @@ export function librariesOf(executable: Uint8Array, platform: Platform, libc: De
     }
   };
   // The loader's path is a link to a library in the tuple's folder.
-  add([basename(loader), ...libraries], "/pause");
+  add([basename(loader), ...libraries, ...EMPTY], "/pause");
   return [...paths];
 }
 

@@ -4,8 +4,8 @@ import { read } from "./ffi.ts";
 import { libc } from "./libc.ts";
 
 /**
- * What Bun opens while it starts: an epoll instance, the eventfd that wakes it, a source of random numbers and its own
- * memory statistics; since 1.4.3 the first two only. Each is known by the first and the last 4 characters of its link in
+ * The kinds of files that Bun opens while it starts: an epoll instance, the eventfd that wakes it, a source of random numbers
+ * and its own memory statistics; since 1.4.3 the first two only. Each is known by the first and the last 4 characters of its link in
  * /proc/self/fd, as little-endian numbers.
  */
 const KINDS = [

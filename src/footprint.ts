@@ -1,4 +1,4 @@
-/** What can be given back to the kernel once JavaScript is over: all that is known to be Bun's. */
+/** The memory that goes back to the kernel once JavaScript is over: all that is known to be Bun's. */
 import type { Arena } from "./arena.ts";
 import { read } from "./ffi.ts";
 import { type Address, addressOf, libc, MADV_DONTNEED, pageSize, type Range } from "./libc.ts";
@@ -25,7 +25,7 @@ const RANGES = 16;
 const PT_LOAD = 1;
 const E_PHOFF = 32;
 const E_PHNUM = 56;
-/** How the name of the kernel's own library begins, which is in no file: "linu", vdso(7). */
+/** The beginning of the name of the kernel's own library, which is in no file: "linu", vdso(7). */
 const VDSO = 0x756e696c;
 /** Bytes of an `Elf64_Phdr`: `p_type` is at 0, `p_vaddr` at 16, `p_memsz` at 40. */
 const PHDR = 56;
@@ -35,7 +35,7 @@ const AT_PHDR = 3;
 const AT_PHNUM = 5;
 
 /**
- * What the loader has loaded, the executable first, each from the first byte that its program headers map to the last.
+ * Returns the files that the loader has loaded, the executable first, each from the first byte that its program headers map to the last.
  * `_r_debug` is the loader's `struct r_debug`, with the first `struct link_map` at 8; each has `l_addr`, what its addresses
  * are relative to, at 0, its name at 8 and the next one at 24 (link.h). The executable's addresses are absolute, and it has no
  * header at 0. The vDSO is left out: it is the kernel's, and gVisor's addresses are relative to where nothing is.

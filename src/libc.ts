@@ -44,7 +44,7 @@ export interface Range {
 /** glibc, by the name under which the loader has loaded it already. */
 const LIBC = "libc.so.6";
 
-/** What every start needs: to look up symbols, to print and to exit. */
+/** The functions of every start: they look up symbols, print and exit. */
 const bindStart = () =>
   dlopen(LIBC, {
     _exit: { args: ["i32"], returns: "void" },
@@ -52,7 +52,7 @@ const bindStart = () =>
     write: { args: ["i32", "cstring", "u64"], returns: "i64" },
   }).symbols;
 
-/** What the init loop needs as well. */
+/** The functions of the init loop. */
 const bindLoop = () =>
   dlopen(LIBC, {
     __cxa_atexit: { args: ["u64", "u64", "u64"], returns: "i32" },
@@ -82,22 +82,21 @@ const bindLoop = () =>
 let symbols: ReturnType<typeof bindStart>;
 
 /**
- * What the init loop needs of libc, by the names of libc: bound by `bind`. Called directly: a function in between would be
- * called often enough for JavaScriptCore to start compiler threads.
+ * The init loop's functions of libc by their names there, once `bind` has bound them. Called directly: a function in between
+ * would be called often enough for JavaScriptCore to start compiler threads.
  */
 export let libc: ReturnType<typeof bindLoop>;
 
 /**
- * Binds what every start needs, before anything else here is called. Throws where no memory may become code: for each function
- * Bun compiles a call.
+ * Binds the functions of every start, before anything else here is called. Throws where executable memory is forbidden (W^X):
+ * for each function Bun compiles a call.
  */
 export function bindFirst(): void {
   symbols = bindStart();
 }
 
 /**
- * Binds what the init loop needs. Each function that is bound is compiled, whether it is called or not: printing the
- * version should not wait for it.
+ * Binds the functions of the init loop. Each is compiled, called or not: printing the version should not wait for it.
  */
 export function bind(): void {
   libc = bindLoop();
@@ -156,7 +155,7 @@ const PROT_READ_WRITE = 3;
 /** mmap(2): private and of no file (bits/mman-linux.h). */
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 
-/** What mmap(2) returns when the kernel refuses: MAP_FAILED, as an address. */
+/** mmap(2): the kernel refused, MAP_FAILED as an address. */
 const MAP_FAILED = 2 ** 64;
 
 /** Maps `size` bytes of zeros, which are not JavaScript's: at `hint` if nothing is there, or elsewhere: mmap(2). Throws when the kernel refuses. */

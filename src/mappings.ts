@@ -1,4 +1,4 @@
-/** What the kernel says that this process has mapped: /proc/self/maps, proc(5). */
+/** The mappings of this process as the kernel lists them: /proc/self/maps, proc(5). */
 import { read } from "./ffi.ts";
 import { type Address, libc, type Range } from "./libc.ts";
 

@@ -1,4 +1,4 @@
-/** What `-v` and `--version` print. */
+/** The answer to `-v` and `--version`. */
 import { version } from "../package.json";
 
 /** The version as a line: `pause.ts 0.2.0`. */

@@ -13,13 +13,13 @@ import { ffiPlugin } from "./ffi.ts";
 import type { Platform } from "./platforms.ts";
 import { seal } from "./seal.ts";
 
-/** What is compiled. */
+/** The program that is compiled. */
 const MAIN = join(ROOT, "src", "main.ts");
 
-/** What the executable depends on, relative to the project's folder. Separate patterns: Bun's Glob matches nothing by braces with slashes. */
+/** The files that the executable depends on, relative to the project's folder. Separate patterns: Bun's Glob matches nothing by braces with slashes. */
 const INPUTS = ["src/*.ts", "scripts/executable/*.ts", "package{,-lock}.json"];
 
-/** Whether `path` is missing or older than any of `inputs`. */
+/** True if `path` is missing or older than any of `inputs`. */
 export function isOlder(path: string, inputs: Iterable<string>): boolean {
   const built = statSync(path, { throwIfNoEntry: false });
   if (!built) return true;
@@ -27,7 +27,7 @@ export function isOlder(path: string, inputs: Iterable<string>): boolean {
   return false;
 }
 
-/** Whether the executable at `path` is missing or older than anything it is made from. */
+/** True if the executable at `path` is missing or older than anything it is made from. */
 export function isStale(path: string): boolean {
   return INPUTS.some((pattern) => {
     const inputs = [...new Glob(pattern).scanSync({ cwd: ROOT, absolute: true })];
@@ -36,7 +36,7 @@ export function isStale(path: string): boolean {
   });
 }
 
-/** What Bun.build says is wrong, in one line, with the places in the sources if it names any. */
+/** The reasons that Bun.build gives, in one line, with the places in the sources if it names any. */
 function reasonsOf(error: unknown): string {
   // The reasons are one level down: the message at the top is "Bundle failed".
   const reasons: unknown[] = error instanceof AggregateError ? error.errors : [error];

@@ -79,7 +79,7 @@ export interface Section {
 export interface DynamicSymbol {
   readonly index: number;
   readonly name: string;
-  /** Whether the executable itself has it; if not, a library must. */
+  /** True if the executable itself has it; if not, a library must. */
   readonly defined: boolean;
   /** Its address, 0 if it is not defined. */
   readonly address: number;
@@ -89,13 +89,13 @@ export interface DynamicSymbol {
 export interface Relocation {
   /** Offset of the entry. */
   readonly at: number;
-  /** Where the loader writes. */
+  /** The address that the loader writes to. */
   readonly address: number;
   /** Index of the symbol. */
   readonly symbol: number;
   /** `R_*` of the machine. */
   readonly type: number;
-  /** What is added to the symbol's address. */
+  /** The number that is added to the symbol's address. */
   readonly addend: number;
 }
 
@@ -271,8 +271,7 @@ export class Elf {
   }
 
   /**
-   * Drops the need for the library `name`, which is now part of `successor`: symbols that needed a version of the one need
-   * it of the other.
+   * Drops the need for the library `name`, which is now part of `successor`: the versions of its symbols come from `successor`.
    *
    * @param version the one that its symbols have in `successor`, if they had one and the same: written over the library's name,
    *   so it must be as long

@@ -26,7 +26,7 @@ import { type DynamicSymbol, Elf, type Relocation } from "./elf.ts";
 import type { Platform } from "./platforms.ts";
 import type { Room } from "./room.ts";
 
-/** What Bun imports from libc, and what it gets instead: functions that write nothing but the buffer they are given. */
+/** Functions that Bun imports from libc, and those it gets instead, which write nothing but the buffer they are given. */
 const INSTEAD: Readonly<Record<string, string>> = {
   // NULL, no variable has that name: atol(3) is 0 for all that does not begin with a number.
   getenv: "atol",

@@ -7,6 +7,7 @@ import { ROOT } from "../command/project.ts";
 import { InputError, messageOf } from "../command/report.ts";
 import { withFolder } from "../linux/folder.ts";
 import { bunFor } from "./bun.ts";
+import { forgetBuilder } from "./bundle.ts";
 import { cut, freeRoom } from "./cut.ts";
 import { addEntry } from "./entry.ts";
 import { ffiPlugin } from "./ffi.ts";
@@ -110,6 +111,7 @@ export async function compile(platform: Platform, path: string, main = MAIN): Pr
     const outfile = join(folder, "pause");
     await bundle(platform, outfile, main);
     const bytes = await readFile(outfile);
+    forgetBuilder(bytes);
     const room = freeRoom(bytes);
     seal(bytes, platform, room);
     addEntry(bytes, platform, room);

@@ -79,18 +79,34 @@ interface Kept {
   readonly at: number;
 }
 
-/** Returns what is kept of a file of `length` bytes: each of the loaded `pieces`, and what follows the last. */
-function layOut(pieces: readonly Segment[], length: number): Kept[] {
-  const kept: Kept[] = [];
-  let free = 0;
-  for (const [index, piece] of pieces.entries()) {
-    const end = index + 1 < pieces.length ? piece.offset + piece.size : length;
-    const grain = grainOf(piece);
-    const at = free + ((((piece.address - free) % grain) + grain) % grain);
-    kept.push({ start: piece.offset, end, at });
-    free = at + end - piece.offset;
+/** All orders of `items`. */
+function* orders<T>(items: readonly T[]): Generator<T[]> {
+  if (items.length === 0) yield [];
+  for (const [index, item] of items.entries()) {
+    for (const rest of orders(items.toSpliced(index, 1))) yield [item, ...rest];
   }
-  return kept;
+}
+
+/**
+ * Returns what is kept of a file of `length` bytes: each of the loaded `pieces`, and what follows the last. The first comes
+ * first, what follows the last comes last; the others lie in the order that takes the fewest zeros between them.
+ */
+function layOut([first, ...others]: readonly Segment[], length: number): Kept[] {
+  const end = Math.max(...others.map(({ offset, size }) => offset + size));
+  let best: Kept[] = [];
+  for (const order of orders(others)) {
+    const kept: Kept[] = [];
+    let free = 0;
+    for (const piece of first ? [first, ...order] : order) {
+      const grain = grainOf(piece);
+      const at = free + ((((piece.address - free) % grain) + grain) % grain);
+      kept.push({ start: piece.offset, end: piece.offset + piece.size, at });
+      free = at + piece.size;
+    }
+    kept.push({ start: end, end: length, at: free });
+    if (free < (best.at(-1)?.at ?? Number.POSITIVE_INFINITY)) best = kept;
+  }
+  return best.sort((a, b) => a.start - b.start);
 }
 
 /** Writes `numbers` as words of 8 bytes. */
@@ -172,7 +188,7 @@ function copied(bytes: Buffer, kept: readonly Kept[]): Buffer {
 }
 
 /**
- * Returns the executable `bytes`, which is changed on the way, without `zeros` and without what nothing has taken of `room`,
+ * Returns the executable `bytes`, which is changed on the way, without `unused` and without what nothing has taken of `room`,
  * and with the segments of the room.
  *
  * Every address stays what it was; a segment with a hole becomes two, and the table of program headers moves into the room.
@@ -181,13 +197,13 @@ function copied(bytes: Buffer, kept: readonly Kept[]): Buffer {
  *
  * Throws an InputError if a hole is not zeros inside a segment, or the file is not laid out as linkers do.
  */
-export function withoutHoles(bytes: Buffer, zeros: Hole, room: Room): Buffer {
+export function withoutHoles(bytes: Buffer, unused: readonly Hole[], room: Room): Buffer {
   const elf = new Elf(bytes);
   const last = room.segments.at(-1);
   const rest: Hole = { start: room.end, end: room.limit, leaves: "nothing" };
   const holes = [
     wholePages(bytes, elf, rest, last ? last.offset + last.size : room.end),
-    wholePages(bytes, elf, zeros),
+    ...unused.map((hole) => wholePages(bytes, elf, hole)),
   ].sort((a, b) => a.start - b.start);
   const segments = elf.segments.flatMap((it) => (it.type === PT_LOAD ? split(it, holes) : [it]));
   // Behind the first segment: the table is in the order of addresses.

@@ -2,8 +2,8 @@
 import { InputError } from "../command/report.ts";
 import { Elf, HEADER_SIZES, PT_LOAD, type Segment } from "./elf.ts";
 
-/** Maximum number of program headers that the build adds: what is behind each of two holes, the entry point and its mask. */
-const MORE = 4;
+/** Maximum number of program headers that the build adds: what is behind each of three holes, the entry point and its mask. */
+const MORE = 5;
 
 /** `offset` rounded up to what vector registers and instructions need. */
 const aligned = (offset: number): number => Math.ceil(offset / 16) * 16;

@@ -7,17 +7,22 @@ import { atExit } from "../linux/interrupt.ts";
 import { DIST } from "./project.ts";
 import { fail, InputError, progress } from "./report.ts";
 
-/** An option: on or off, or a text. */
-type Options = ArgsDef & Readonly<Record<string, { readonly type: "boolean" | "string" }>>;
+/** An option, which is on or off or a text, or an operand. */
+type Options = ArgsDef & Readonly<Record<string, { readonly type: "boolean" | "string" | "positional" }>>;
 
-/** Throws an InputError at what citty lets pass: an unknown option, an operand, a missing value, an option given twice. */
+/** Throws an InputError at what citty lets pass: an unknown option, an operand too many, a missing value, an option given twice. */
 function refuseMistakes(args: readonly string[], options: Options): void {
   const seen = new Set<string>();
-  for (const token of parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens) {
-    if (token.kind === "positional") throw new InputError(`unexpected "${token.value}"`);
+  const kinds = Object.entries(options);
+  const named = Object.fromEntries(
+    kinds.flatMap(([name, { type }]) => (type === "positional" ? [] : [[name, { type }]])),
+  );
+  let operands = kinds.filter(([, { type }]) => type === "positional").length;
+  for (const token of parseArgs({ args: [...args], options: named, strict: false, tokens: true }).tokens) {
+    if (token.kind === "positional" && operands-- === 0) throw new InputError(`unexpected "${token.value}"`);
     if (token.kind !== "option") continue;
     const { name, rawName, value, inlineValue } = token;
-    const type = options[name]?.type;
+    const type = named[name]?.type;
     if (!type) throw new InputError(`unknown option ${rawName}`);
     if (seen.has(name)) throw new InputError(`${rawName} is given twice`);
     seen.add(name);

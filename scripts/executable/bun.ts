@@ -3,20 +3,19 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../package.json";
-import lock from "../../package-lock.json";
-import { InputError, notice, withProgress } from "../command/report.ts";
+import { ROOT } from "../command/project.ts";
+import { InputError, messageOf, notice, withProgress } from "../command/report.ts";
+import { run } from "../command/run.ts";
+import releases from "./bun.json";
 import { kept, sha256Of } from "./cache.ts";
 import { Elf } from "./elf.ts";
 import type { Platform } from "./platforms.ts";
 
-/**
- * SHA-256 of the executable in each platform's package, which package-lock.json pins by a digest of the whole package.
- * Whenever the package is fetched it is checked against both.
- */
-export const EXECUTABLES = {
-  amd64: "a83d263767d839e4d2649ca8e35d07159c7afc99afdc96d731ced29e056dda0c",
-  arm64: "616f267a34278ff5ac282df37ffdfba1d7141f4f6926bca99af2cd6ef3ad32b1",
-} as const;
+/** SHA-256 of the executable in each platform's package. */
+export type Digests = Readonly<Record<Platform["architecture"], string>>;
+
+/** The releases of Bun that are known to work. `npm run bun` adds to them; package.json and package-lock.json pin one. */
+export const RELEASES: Readonly<Record<string, Digests>> = releases;
 
 /** Limits of a download, which npm would retry for minutes: a number of retries, then times in milliseconds. */
 const PATIENCE = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=30000"];
@@ -26,27 +25,28 @@ export interface Runtime {
   readonly path: string;
   /** The file's, in hexadecimal. */
   readonly sha256: string;
-  /** Whether it comes from the npm package that package-lock.json pins. */
+  /** True if it comes from the npm package that package-lock.json pins. */
   readonly isPinned: boolean;
 }
 
-/** Whether the ELF file at `path` asks for the platform's glibc loader: whether it is the build of Bun that the image can run. */
+/** True if the ELF file at `path` asks for the platform's glibc loader: if it is the build of Bun that the image can run. */
 async function fits(path: string, platform: Platform): Promise<boolean> {
   // The name of the loader is right behind the program headers, in the first page.
   return new Elf(await Bun.file(path).slice(0, 4096).bytes(), path).loader === platform.loader;
 }
 
-/** Checks `tarball` against the digest that package-lock.json holds for the platform's package of Bun. */
-function verify(tarball: Buffer, { bunPackage }: Platform): void {
-  const packages: Record<string, { version?: string; integrity?: string }> = lock.packages;
-  const entry = packages[`node_modules/${bunPackage}`];
-  if (entry?.version !== Bun.version || !entry.integrity) {
-    throw new InputError(`package-lock.json does not pin ${bunPackage} ${Bun.version}`);
+/** The digest of the platform's package of Bun `release`, as package-lock.json of `project` has it. Throws an InputError if it has none. */
+export async function integrityOf({ bunPackage }: Platform, release: string, project: string): Promise<string> {
+  const path = join(project, "package-lock.json");
+  let packages: Readonly<Record<string, { version?: string; integrity?: string }>>;
+  try {
+    ({ packages } = JSON.parse(await readFile(path, "utf8")));
+  } catch (error) {
+    throw new InputError(`package-lock.json cannot be read: ${messageOf(error)}`);
   }
-  const digest = `sha512-${createHash("sha512").update(tarball).digest("base64")}`;
-  if (digest !== entry.integrity) {
-    throw new InputError(`${bunPackage}: digest ${digest}, package-lock.json says ${entry.integrity}`);
-  }
+  const entry = packages?.[`node_modules/${bunPackage}`];
+  if (entry?.version === release && entry.integrity) return entry.integrity;
+  throw new InputError(`package-lock.json does not pin ${bunPackage} ${release}`);
 }
 
 /** What npm says went wrong: with --json, in a document on standard output. */
@@ -59,32 +59,47 @@ function reasonOf(out: string, trouble: string): string {
   }
 }
 
-/** Downloads Bun's package to `folder` with npm, which knows the registry to use, and returns the path of its executable. */
-async function download(platform: Platform, folder: string): Promise<string> {
-  const spec = `${platform.bunPackage}@${Bun.version}`;
-  const options = ["--json", "--loglevel=error", "--prefer-offline", ...PATIENCE];
-  const npm = Bun.spawn(["npm", "pack", spec, "--pack-destination", folder, ...options], {
-    cwd: folder,
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const ended = Promise.all([npm.stdout.text(), npm.stderr.text(), npm.exited]);
-  const [out, trouble, status] = await withProgress(`fetching ${spec} with npm`, ended);
-  if (status !== 0)
-    throw new InputError(`cannot fetch ${spec} with npm: ${reasonOf(out, trouble) || `status ${status}`}`);
+/**
+ * Runs npm, which knows the registry to use, with `args` in `folder`, and returns what it prints with --json. Throws an
+ * InputError if it fails.
+ *
+ * @param spec what it is to fetch, for the message
+ */
+export async function npm(spec: string, args: readonly string[], folder: string): Promise<string> {
+  const running = run(["npm", ...args, "--json", "--loglevel=error", ...PATIENCE], { cwd: folder });
+  const { status, stdout, stderr } = await withProgress(`fetching ${spec} with npm`, running);
+  if (status === 0) return stdout;
+  throw new InputError(`cannot fetch ${spec} with npm: ${reasonOf(stdout, stderr) || `status ${status}`}`);
+}
+
+/**
+ * Downloads the platform's package of Bun `release` to `folder`, checks it against package-lock.json of `project`, and
+ * returns the path of its executable.
+ */
+export async function download(platform: Platform, release: string, project: string, folder: string): Promise<string> {
+  const spec = `${platform.bunPackage}@${release}`;
+  const expected = await integrityOf(platform, release, project);
+  await npm(spec, ["pack", spec, "--pack-destination", folder, "--prefer-offline"], folder);
   const [tarball = ""] = await Array.fromAsync(new Bun.Glob("*.tgz").scan({ cwd: folder, absolute: true }));
   const bytes = await readFile(tarball);
-  verify(bytes, platform);
+  const digest = `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
+  if (digest !== expected)
+    throw new InputError(`${platform.bunPackage}: digest ${digest}, package-lock.json says ${expected}`);
   await new Bun.Archive(bytes).extract(folder, { glob: "package/bin/bun" });
   return join(folder, "package", "bin", "bun");
 }
+
+/** The name under which the platform's Bun is kept: see cache.ts. */
+export const nameOf = (platform: Platform, release: string): string => `bun-${platform.name}-${release}`;
 
 /** See runtimeFor. */
 async function find(platform: Platform): Promise<Runtime> {
   const pinned = pkg.devDependencies.bun;
   if (Bun.version !== pinned)
     throw new InputError(`this is Bun ${Bun.version}, the project pins ${pinned}: run npm ci`);
-  const expected = EXECUTABLES[platform.architecture];
+  const expected = RELEASES[pinned]?.[platform.architecture];
+  if (!expected)
+    throw new InputError(`scripts/executable/bun.json does not know Bun ${pinned}: npm run bun -- ${pinned}`);
   if (await fits(process.execPath, platform)) {
     const sha256 = await sha256Of(process.execPath);
     const isPinned = sha256 === expected;
@@ -94,8 +109,7 @@ async function find(platform: Platform): Promise<Runtime> {
       );
     return { path: process.execPath, sha256, isPinned };
   }
-  const name = `bun-${platform.name}-${pinned}`;
-  const path = await kept(name, expected, (folder) => download(platform, folder));
+  const path = await kept(nameOf(platform, pinned), expected, (folder) => download(platform, pinned, ROOT, folder));
   if (!(await fits(path, platform))) throw new InputError(`${platform.bunPackage} does not use ${platform.loader}`);
   return { path, sha256: expected, isPinned: true };
 }

@@ -2,8 +2,9 @@
 import { expect, test } from "bun:test";
 import { realpathSync } from "node:fs";
 import { join } from "node:path";
+import pkg from "../../package.json";
 import { ROOT } from "../../scripts/command/project.ts";
-import { EXECUTABLES } from "../../scripts/executable/bun.ts";
+import { RELEASES } from "../../scripts/executable/bun.ts";
 import { sha256Of } from "../../scripts/executable/cache.ts";
 import { Elf } from "../../scripts/executable/elf.ts";
 import { hostPlatform } from "../../scripts/executable/platforms.ts";
@@ -19,5 +20,5 @@ test("Bun's thread-local storage and a thread's control block fit into THREAD_ST
 
 test("the Bun that npm has installed is the one whose digest the build pins", async () => {
   const installed = realpathSync(join(ROOT, "node_modules", ".bin", "bun"));
-  expect(await sha256Of(installed)).toBe(EXECUTABLES[hostPlatform().architecture]);
+  expect(await sha256Of(installed)).toBe(RELEASES[pkg.devDependencies.bun]?.[hostPlatform().architecture] ?? "");
 });

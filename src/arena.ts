@@ -22,7 +22,7 @@ const TEXT = 32 * 1024;
  */
 const BEHIND_LOADER = 64 * 1024;
 
-/** A stretch of memory, handed out from the bottom up. Nothing checks whether there is enough: test/rest/room.test.ts. */
+/** A stretch of memory, handed out from the bottom up. Nothing checks whether there is enough: test/rest/footprint.test.ts. */
 export interface Arena extends Range {
   /**
    * Its lower part, where nothing is handed out. The arena's, of at least 64 KB, is a stack: signal handlers run on it,

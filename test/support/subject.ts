@@ -72,7 +72,7 @@ export async function start(spec: Launch, placement: Placement = {}): Promise<Su
   const program = spec.user === undefined ? spec.program : forEveryUser(spec.program);
   const launcher = [process.execPath, join(import.meta.dir, "launch.ts"), JSON.stringify({ ...spec, program })];
   const shell = placement.before === undefined ? [] : ["sh", "-c", `${placement.before}; exec "$@"`, "sh"];
-  const outer = placement.pidOne ? (NAMESPACE?.faithful ?? []) : [];
+  const outer = placement.pidOne ? (NAMESPACE?.command ?? []) : [];
   const child = Bun.spawn([...outer, ...shell, ...launcher], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   // Asked for later, Bun 1.4 does not know the number of a real-time signal any more.
   const end = Promise.all([child.exited, child.stdout.text(), child.stderr.text()]);

@@ -1,26 +1,10 @@
 /** Starts containerd as a CRI runtime whose sandboxes run a given pause image. */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../../scripts/linux/proc.ts";
-import { type ContainerConfig, Cri, type NamespaceOptions, type PodSandboxConfig } from "./cri.ts";
-import { Engine, type Member, type Pod, type PodOptions } from "./engine.ts";
+import { CriEngine } from "./cri-engine.ts";
 import type { Host } from "./host.ts";
 import type { Image, Pulled } from "./images.ts";
-import type { RuntimeSpec } from "./oci.ts";
-
-/** A sandbox as PodSandboxStatus describes it. */
-export interface Sandbox {
-  readonly state: string;
-  /** Empty if the pod has the node's network. */
-  readonly ip: string;
-  /** PID of pause on the host. */
-  readonly pid: number;
-  /** The OCI runtime configuration that containerd made. */
-  readonly runtimeSpec: RuntimeSpec;
-}
-
-/** Where the distribution keeps the CNI plugins. */
-export const CNI_PLUGINS = "/usr/lib/cni";
+import { CNI_PLUGINS, podNetwork } from "./node.ts";
 
 /** containerd's configuration before version 2: everything below `folder`, the rest as shipped. */
 function configuration2(folder: string, sandboxImage: string): string {
@@ -66,16 +50,6 @@ state = "${folder}/state"
 `;
 }
 
-/** A network of the host's own: a bridge without a gateway to the outside. */
-export function network(folder: string): unknown {
-  const ipam = { type: "host-local", subnet: "10.200.0.0/16", dataDir: `${folder}/addresses` };
-  const bridge = { type: "bridge", bridge: "pods0", isGateway: false, ipMasq: false, ipam };
-  return { cniVersion: "0.4.0", name: "pods", plugins: [bridge] };
-}
-
-/** The namespaces of an ordinary pod. */
-export const POD: NamespaceOptions = { network: "POD", pid: "POD", ipc: "POD" };
-
 /** The resources used by a container engine and all that it has started. */
 export interface Taken {
   /** Processor time of the engine, its helpers and the containers since it started, in seconds. */
@@ -104,19 +78,14 @@ else
 fi`;
 
 /** A running containerd. Its command is ctr, in the namespace of the images that pods use. */
-export class Containerd extends Engine {
+export class Containerd extends CriEngine {
   /** Whether it tells a kubelet which images not to collect: from 1.7 on. */
   readonly pins: boolean;
-  readonly cri: Cri;
-  readonly #busybox: string;
-  readonly #configs = new Map<string, PodSandboxConfig>();
 
-  private constructor(host: Host, pins: boolean, busybox: string) {
+  private constructor(host: Host, pins: boolean, busybox?: Image) {
     const address = join(host.folder, "containerd.sock");
-    super(host, ["ctr"], { CONTAINERD_ADDRESS: address, CONTAINERD_NAMESPACE: "k8s.io" });
+    super(host, ["ctr"], { CONTAINERD_ADDRESS: address, CONTAINERD_NAMESPACE: "k8s.io" }, address, busybox);
     this.pins = pins;
-    this.cri = new Cri(address);
-    this.#busybox = busybox;
   }
 
   /** Starts containerd with `pause` as its sandbox image, which it loads now or pulls for the first pod. */
@@ -124,18 +93,12 @@ export class Containerd extends Engine {
     const { folder } = host;
     const version = / v?(\d+)\.(\d+)\./.exec(await host.output(["containerd", "--version"]));
     const [, major = Number.NaN, minor = Number.NaN] = (version ?? []).map(Number);
-    await mkdir(join(folder, "cni"));
-    await Bun.write(join(folder, "cni", "pods.conflist"), JSON.stringify(network(folder)));
+    await podNetwork(folder);
     const configuration = major < 2 ? configuration2 : configuration3;
     await Bun.write(join(folder, "containerd.toml"), configuration(folder, pause?.reference ?? ""));
-    const containerd = new Containerd(host, major > 1 || minor >= 7, busybox?.reference ?? "");
+    const containerd = new Containerd(host, major > 1 || minor >= 7, busybox);
     const command = ["sh", "-ec", COUNTED, host.cgroup, "containerd", "--config", join(folder, "containerd.toml")];
-    await host.daemon("containerd", command, () =>
-      containerd.cri.call("Version", {}).then(
-        () => true,
-        () => false,
-      ),
-    );
+    await host.daemon("containerd", command, () => containerd.answers());
     for (const image of [pause, busybox]) if (image?.archive) await containerd.load(image.archive);
     const events = ["ctr", "--address", join(folder, "containerd.sock"), "events"];
     await host.daemon("events", events, () => Promise.resolve(true));
@@ -153,98 +116,12 @@ export class Containerd extends Engine {
     return { processorSeconds: (time ?? Number.NaN) / 1e9, memoryMiB: (memory ?? Number.NaN) / 2 ** 20 };
   }
 
-  /** RunPodSandbox with the given namespaces; returns the sandbox's ID. */
-  async runSandbox(name: string, namespaceOptions: NamespaceOptions): Promise<string> {
-    const config: PodSandboxConfig = {
-      metadata: { name, uid: name, namespace: "default" },
-      hostname: namespaceOptions.network === "NODE" ? "" : name,
-      linux: {
-        cgroupParent: this.host.cgroup,
-        securityContext: { namespaceOptions, seccomp: { profileType: "RuntimeDefault" } },
-      },
-    };
-    const { podSandboxId } = await this.cri.call("RunPodSandbox", { config });
-    this.#configs.set(podSandboxId, config);
-    return podSandboxId;
-  }
-
-  /** What the runtime knows about a sandbox. */
-  async sandbox(id: string): Promise<Sandbox> {
-    const answer = await this.cri.call("PodSandboxStatus", { id, verbose: true });
-    const { status } = answer;
-    const { info = "{}" } = answer.info;
-    const details = JSON.parse(info) as Pick<Sandbox, "pid" | "runtimeSpec">;
-    return { state: status.state, ip: status.network?.ip ?? "", pid: details.pid, runtimeSpec: details.runtimeSpec };
-  }
-
-  /** Stops and removes a sandbox. */
-  async removeSandbox(id: string): Promise<void> {
-    await this.cri.call("StopPodSandbox", { podSandboxId: id });
-    await this.cri.call("RemovePodSandbox", { podSandboxId: id });
-  }
-
-  async startPod(name: string, { sharedPid }: PodOptions): Promise<Pod> {
-    const namespaces: NamespaceOptions = { ...POD, pid: sharedPid ? "POD" : "CONTAINER" };
-    const id = await this.runSandbox(name, namespaces);
-    const { pid } = await this.sandbox(id);
-    let attempt = 0;
-    return {
-      pause: pid,
-      join: (member, script) => this.#join(id, { name: member, attempt: attempt++ }, namespaces, script),
-      running: async () => (await this.sandbox(id)).state === "SANDBOX_READY",
-      stop: () => this.cri.call("StopPodSandbox", { podSandboxId: id }).then(() => undefined),
-      exitStatus: () => this.#exitStatus(id),
-      remove: () => this.removeSandbox(id),
-    };
-  }
-
-  async #join(
-    podSandboxId: string,
-    metadata: ContainerConfig["metadata"],
-    namespaceOptions: NamespaceOptions,
-    script: string,
-  ): Promise<Member> {
-    const { cri } = this;
-    const sandboxConfig = this.#configs.get(podSandboxId);
-    if (!sandboxConfig) throw new Error(`no sandbox ${podSandboxId}`);
-    const config: ContainerConfig = {
-      metadata,
-      image: { image: this.#busybox },
-      command: ["sh", "-c", script],
-      linux: { securityContext: { namespaceOptions } },
-    };
-    const { containerId } = await cri.call("CreateContainer", { podSandboxId, config, sandboxConfig });
-    await cri.call("StartContainer", { containerId });
-    return {
-      async exec(text) {
-        const { stdout, stderr, exitCode } = await cri.call("ExecSync", {
-          containerId,
-          cmd: ["sh", "-c", text],
-          timeout: 60,
-        });
-        if (exitCode !== 0) throw new Error(`exec: status ${exitCode}: ${stderr}`);
-        return stdout.toString();
-      },
-      exited: () =>
-        until("the container has ended", async () => {
-          const { status } = await cri.call("ContainerStatus", { id: containerId });
-          return status.state === "CONTAINER_EXITED" ? { code: status.exitCode } : undefined;
-        }).then(({ code }) => code),
-      remove: () => cri.call("RemoveContainer", { containerId }).then(() => undefined),
-    };
-  }
-
-  /** CRI does not say how a sandbox ended; containerd's own events do. They omit a status of 0. */
-  async #exitStatus(id: string): Promise<number> {
+  /** containerd's own events say it, and omit a status of 0. */
+  protected async exitStatus(id: string): Promise<number> {
     const log = Bun.file(join(this.host.folder, "events.log"));
     const event = await until("the exit is reported", async () =>
       (await log.text()).split("\n").find((line) => line.includes(" /tasks/exit ") && line.includes(`"id":"${id}"`)),
     );
     return Number(/"exit_status":(\d+)/.exec(event)?.[1] ?? 0);
-  }
-
-  override async [Symbol.asyncDispose](): Promise<void> {
-    this.cri[Symbol.dispose]();
-    await super[Symbol.asyncDispose]();
   }
 }

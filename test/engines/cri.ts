@@ -30,7 +30,8 @@ export interface PodSandboxConfig {
 /** One container of a pod. */
 export interface ContainerConfig {
   readonly metadata: { readonly name: string; readonly attempt: number };
-  readonly image: { readonly image: string };
+  /** The second as the pod names it: CRI-O wants it. */
+  readonly image: { readonly image: string; readonly userSpecifiedImage: string };
   readonly command: readonly string[];
   readonly linux: { readonly securityContext: { readonly namespaceOptions: NamespaceOptions } };
 }
@@ -60,6 +61,8 @@ interface Methods {
     { readonly containerId: string },
   ];
   StartContainer: [{ readonly containerId: string }, Record<never, never>];
+  /** `timeout` in seconds, until it is killed. */
+  StopContainer: [{ readonly containerId: string; readonly timeout: number }, Record<never, never>];
   RemoveContainer: [{ readonly containerId: string }, Record<never, never>];
   ContainerStatus: [
     { readonly id: string; readonly verbose?: boolean },
@@ -68,6 +71,7 @@ interface Methods {
       readonly info: Readonly<Record<string, string>>;
     },
   ];
+  ListContainers: [Record<never, never>, { readonly containers: readonly { readonly state: string }[] }];
   ExecSync: [
     { readonly containerId: string; readonly cmd: readonly string[]; readonly timeout: number },
     { readonly stdout: Buffer; readonly stderr: Buffer; readonly exitCode: number },

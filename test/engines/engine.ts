@@ -1,6 +1,7 @@
 /** What the tests of pods and images need from any container engine. */
+import type { Ran } from "../../scripts/command/run.ts";
 import type { Generation } from "./generations.ts";
-import { Host, type Result } from "./host.ts";
+import { Host } from "./host.ts";
 import type { Image, Pulled } from "./images.ts";
 
 /** A container that joined a pod. */
@@ -50,7 +51,7 @@ export abstract class Engine implements AsyncDisposable {
   }
 
   /** Runs a command line of the engine, whatever its outcome. */
-  run(...args: readonly string[]): Promise<Result> {
+  run(...args: readonly string[]): Promise<Ran> {
     return this.host.run([...this.command, ...args], this.env);
   }
 

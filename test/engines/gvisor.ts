@@ -3,9 +3,10 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { kept } from "../../scripts/command/kept.ts";
+import type { Ran } from "../../scripts/command/run.ts";
 import { Apt } from "../../scripts/debian/apt.ts";
 import { until } from "../../scripts/linux/proc.ts";
-import type { Host, Result } from "./host.ts";
+import type { Host } from "./host.ts";
 import { busyboxRoot, type Image, unpack } from "./images.ts";
 
 /** The Debian release that runsc comes from. */
@@ -28,7 +29,7 @@ async function runsc(): Promise<string> {
 interface Container {
   readonly name: string;
   /** How its runsc ended: with the container's exit status, or its own if the container did not start. */
-  readonly ended: Promise<Result>;
+  readonly ended: Promise<Ran>;
 }
 
 /** Annotations by which containerd tells a runtime which containers share a sandbox. */
@@ -133,9 +134,9 @@ export class Gvisor implements AsyncDisposable {
 /** A running pod. */
 export interface Sandbox {
   /** Runs `sh -c script` as a container that joins the pod and its PID namespace, to its end. */
-  join(script: string): Promise<Result>;
+  join(script: string): Promise<Ran>;
   /** Runs a command in the container of pause, to its end. */
-  exec(...args: string[]): Promise<Result>;
+  exec(...args: string[]): Promise<Ran>;
   /** Sends pause SIGTERM and waits for its end. */
-  stop(): Promise<Result>;
+  stop(): Promise<Ran>;
 }

@@ -1,18 +1,12 @@
 /** A separate machine for one engine: namespaces, a folder and a cgroup that disappear whole, whatever the engine left running. */
-import { mkdtemp, readdir, readFile, readlink } from "node:fs/promises";
+import { readFile, readlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Subprocess } from "bun";
 import { ROOT } from "../../scripts/command/project.ts";
-import { until } from "../../scripts/linux/proc.ts";
-
-/** How a command ended and what it printed. */
-export interface Result {
-  /** Exit status, or 128 and the signal's number when a signal ended it. */
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+import { output, type Ran, run } from "../../scripts/command/run.ts";
+import { type Process, processAt, processes, until } from "../../scripts/linux/proc.ts";
+import { temporary } from "../support/temporary.ts";
 
 /** A command started on a host: the caller reads its output. */
 export type HostProcess = Subprocess<"ignore", "pipe", "pipe">;
@@ -82,7 +76,7 @@ rm -rf "$1"`;
 export class Host implements AsyncDisposable {
   /** Folder for state, sockets and images. */
   readonly folder: string;
-  /** Path of the cgroup below which engines are told to put theirs: `/pause-engines-XXXXXX`. */
+  /** Path of the cgroup below which engines are told to put theirs: `/engine-XXXXXX`. */
   readonly cgroup: string;
   readonly #keeper: Subprocess<"pipe", "pipe", "inherit">;
   /** PID of the process that holds the namespaces. */
@@ -103,7 +97,7 @@ export class Host implements AsyncDisposable {
    * folder are at their usual paths. Throws if this machine forbids the namespaces (they need root).
    */
   static async start(this: void, root?: string): Promise<Host> {
-    const folder = await mkdtemp(join(tmpdir(), "pause-engines-"));
+    const folder = temporary("engine");
     const host = new Host(folder, root === undefined ? [] : [root, tmpdir(), ROOT]);
     let said = "";
     for await (const bytes of host.#keeper.stdout) {
@@ -133,17 +127,13 @@ export class Host implements AsyncDisposable {
   }
 
   /** Runs a command on the host to its end. */
-  async run(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Result> {
-    const child = this.spawn(command, env);
-    const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-    return { status, stdout, stderr };
+  run(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
+    return run([...this.#enter, ...command], { env });
   }
 
   /** Runs a command that must succeed and returns what it wrote, without the last newline. Throws with its messages otherwise. */
   async output(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
-    const { status, stdout, stderr } = await this.run(command, env);
-    if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}${stdout}`);
-    return stdout.trimEnd();
+    return (await output([...this.#enter, ...command], { env })).trimEnd();
   }
 
   /**
@@ -187,23 +177,19 @@ export class Host implements AsyncDisposable {
     return Object.fromEntries(await Promise.all(found)) as Record<(typeof KINDS)[number], string>;
   }
 
-  /** Every process of the host: its PID, its parent's, and its state's letter (proc_pid_stat(5)). */
-  async processes(): Promise<{ readonly pid: number; readonly parent: number; readonly state: string }[]> {
-    const pids = (await readdir(this.proc())).map(Number).filter(Number.isInteger);
-    const found = await Promise.all(
-      pids.map(async (pid) => {
-        const stat = await readFile(this.proc(pid, "stat"), "utf8").catch(() => "");
-        // The name is in parentheses and may contain anything, even spaces and parentheses.
-        const [state = "", parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-        return { pid, parent: Number(parent), state };
-      }),
-    );
-    return found.filter(({ state }) => state !== "");
+  /** Every process of the host. */
+  processes(): Process[] {
+    return processes(this.proc());
   }
 
-  /** Whether the process exists, if only as a zombie. */
-  async exists(pid: number): Promise<boolean> {
-    return Bun.file(this.proc(pid, "stat")).exists();
+  /** The children of `pid`, zombies included. */
+  childrenOf(pid: number): Process[] {
+    return this.processes().filter(({ parent }) => parent === pid);
+  }
+
+  /** True if the process exists, if only as a zombie. */
+  exists(pid: number): boolean {
+    return processAt(pid, this.proc()) !== undefined;
   }
 
   /** Ends every process and removes folder and cgroup. */

@@ -2,11 +2,11 @@
 import { chmod, cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
+import { output } from "../../scripts/command/run.ts";
 import { hostPlatform } from "../../scripts/executable/platforms.ts";
 import { digestOf } from "../../scripts/image/oci.ts";
 import { compileStatic } from "../../scripts/reference/compile.ts";
 import { image } from "../support/project.ts";
-import { output } from "./command.ts";
 
 /** An image in a file that every engine can import. */
 export interface Image {

@@ -1,10 +1,11 @@
-/** Runs pods on an OCI runtime alone, runc or crun: pause in the strictest bundle, members in its namespaces by their paths. */
+/** Runs pods on an OCI runtime alone: pause in the strictest bundle, members in its namespaces by their paths. */
 import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { Ran } from "../../scripts/command/run.ts";
 import { until } from "../../scripts/linux/proc.ts";
 import { Engine, type Member, type Pod, type PodOptions, type StartEngine } from "./engine.ts";
-import type { Host, HostProcess, Result } from "./host.ts";
-import { unpack } from "./images.ts";
+import type { Host } from "./host.ts";
+import { type Image, unpack } from "./images.ts";
 
 /** Which IDs of the host the IDs of a user namespace map to. */
 interface IdMapping {
@@ -28,6 +29,7 @@ export interface RuntimeSpec {
   };
   root: { path: string; readonly: boolean };
   hostname?: string;
+  annotations?: Readonly<Record<string, string>>;
   mounts: { destination: string; type: string; source: string; options: readonly string[] }[];
   linux: {
     cgroupsPath: string;
@@ -57,7 +59,7 @@ export interface Container {
   /** PID of the container's process on the host; -1 if the container ended at once or did not start. */
   readonly pid: number;
   /** How the runtime ended: with the container's exit status, or its own if the container did not start. */
-  readonly ended: Promise<Result>;
+  readonly ended: Promise<Ran>;
 }
 
 /**
@@ -75,28 +77,33 @@ cp -a pause/. pause-root
 chmod 755 pause-root
 rm -rf pause`;
 
-/** runc or crun on one host. */
+/** A runtime on one host. */
 export class OciRuntime extends Engine {
   /** Whether every pod has its own user namespace, with mapped IDs. */
   readonly #userNamespaces: boolean;
   #containers = 0;
 
-  private constructor(host: Host, runtime: string, userNamespaces: boolean) {
-    super(host, [runtime, "--root", join(host.folder, "state")]);
+  protected constructor(host: Host, command: readonly string[], userNamespaces = false) {
+    super(host, [...command, "--root", join(host.folder, "state")]);
     this.#userNamespaces = userNamespaces;
   }
 
   /** Returns a function that starts the given runtime and unpacks the images once for all containers. */
   static with(runtime: "runc" | "crun", { userNamespaces = false } = {}): StartEngine<OciRuntime> {
     return async (host, pause, busybox) => {
-      const engine = new OciRuntime(host, runtime, userNamespaces);
-      if (busybox) await unpack(busybox.archive, join(host.folder, "busybox-root"));
-      if (pause) await engine.load(pause.archive);
+      const engine = new OciRuntime(host, [runtime], userNamespaces);
+      await engine.unpack(pause, busybox);
       // Files are mapped as an engine does it; on the way to them a mapped root is just another user.
       const map = `chmod 711 "$1"; chown -R ${MAPPING.hostID}:${MAPPING.hostID} "$1/pause-root" "$1/busybox-root"`;
       if (userNamespaces) await host.output(["sh", "-ec", map, "map", host.folder]);
       return engine;
     };
+  }
+
+  /** Unpacks the images for all containers. */
+  protected async unpack(pause?: Image, busybox?: Image): Promise<void> {
+    if (busybox) await unpack(busybox.archive, join(this.host.folder, "busybox-root"));
+    if (pause) await this.load(pause.archive);
   }
 
   /** Unpacks the archive, whose files all sandboxes run from then on. */
@@ -107,10 +114,10 @@ export class OciRuntime extends Engine {
   }
 
   /** Makes the kernel drop pause's files from its page cache, as if this machine had never run it. */
-  async chill(): Promise<void> {
+  async dropCaches(): Promise<void> {
     const files = '$(find "$1/pause-root" -type f) "$1/disk"';
     const forget = `sync; for file in ${files}; do dd if="$file" iflag=nocache count=0 status=none; done`;
-    await this.host.output(["sh", "-ec", forget, "chill", this.host.folder]);
+    await this.host.output(["sh", "-ec", forget, "drop", this.host.folder]);
   }
 
   /** The memory limit in bytes that the kernel enforces on a container, from cgroup v1 or v2. */
@@ -120,15 +127,20 @@ export class OciRuntime extends Engine {
     return Number(await this.host.output(["sh", "-c", `cat ${files} 2>/dev/null || true`]));
   }
 
-  /** The runtime's own default configuration, changed by `change`, in a new bundle. Returns the bundle's name. */
-  async #bundle(change: (spec: RuntimeSpec) => void): Promise<string> {
+  /**
+   * runc's default configuration, changed by `change`, in a new bundle, whose name is returned. The container is a
+   * sandbox, or joins the named one: by these annotations containerd tells it a runtime.
+   */
+  async #bundle(sandbox: string | undefined, change: (spec: RuntimeSpec) => void): Promise<string> {
     const bundle = `bundle-${++this.#containers}`;
     const folder = join(this.host.folder, bundle);
     await mkdir(folder);
-    await this.host.output(["sh", "-c", `cd ${folder} && ${this.command[0]} spec`]);
+    await this.host.output(["sh", "-c", `cd ${folder} && runc spec`]);
     const file = Bun.file(join(folder, "config.json"));
     const spec = (await file.json()) as RuntimeSpec;
     spec.process.terminal = false;
+    const [type, id] = ["io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id"];
+    spec.annotations = sandbox === undefined ? { [type]: "sandbox" } : { [type]: "container", [id]: sandbox };
     spec.linux.cgroupsPath = `${this.host.cgroup}/${bundle}`;
     const user = this.#userNamespaces ? ["user"] : [];
     spec.linux.namespaces = [...user, "pid", "ipc", "uts", "mount", "network"].map((type) => ({ type }));
@@ -141,12 +153,12 @@ export class OciRuntime extends Engine {
   /** Starts a container from a bundle and waits until it runs or has ended. */
   async #start(name: string, bundle: string): Promise<Container> {
     const command = [...this.command, "run", "--bundle", join(this.host.folder, bundle), name];
-    const child: HostProcess = this.host.spawn(command);
-    const ended = Promise.all([child.stdout.text(), child.stderr.text(), child.exited]).then(
-      ([stdout, stderr, status]) => ({ status, stdout, stderr }),
-    );
+    let over = false;
+    const ended = this.host.run(command).finally(() => {
+      over = true;
+    });
     const pid = await until(`${name} runs`, async () => {
-      if (child.exitCode !== null) return -1;
+      if (over) return -1;
       const state = await this.#state(name);
       return state?.status === "running" && state.pid;
     });
@@ -163,7 +175,7 @@ export class OciRuntime extends Engine {
    * 65535:65535, one process, the smallest CPU share, and `limits`.
    */
   async startPause(name: string, limits: Limits): Promise<Container> {
-    const bundle = await this.#bundle((spec) => {
+    const bundle = await this.#bundle(undefined, (spec) => {
       spec.process.args = ["/pause"];
       spec.process.user = { uid: 65535, gid: 65535 };
       spec.process.env = [];
@@ -185,7 +197,7 @@ export class OciRuntime extends Engine {
   }
 
   /** Ends a container with `signal` and waits for its runtime. */
-  async stop({ name, ended }: Container, signal: string): Promise<Result> {
+  async stop({ name, ended }: Container, signal: string): Promise<Ran> {
     await this.run("kill", name, signal);
     return ended;
   }
@@ -200,7 +212,7 @@ export class OciRuntime extends Engine {
     return {
       pause: pause.pid,
       join: async (member, script) => {
-        const bundle = await this.#bundle((spec) => {
+        const bundle = await this.#bundle(name, (spec) => {
           spec.process.args = ["sh", "-c", script];
           spec.process.env = ["PATH=/bin"];
           spec.root = { path: join(this.host.folder, "busybox-root"), readonly: true };

@@ -1,5 +1,7 @@
 /** Decides whether an engine's tests run here: if the engine is not installed, they are skipped with a reason, and fail in CI. */
 import { afterAll, beforeAll, describe, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { GENERATIONS, type Generation } from "./generations.ts";
 import { Host } from "./host.ts";
 import { record } from "./results.ts";
@@ -32,6 +34,17 @@ export function describeEngine(name: string, commands: readonly string[], body: 
   } else {
     test.skip(`${name}: ${reasons.join("; ")}`, () => {});
   }
+}
+
+/**
+ * The path in the variable `name`, to what no package has and whoever runs the tests may bring along. Otherwise
+ * undefined, and the reason is printed: that is no skipped test, in CI neither. Throws if there is nothing at the path.
+ */
+export function given(name: "CRIO" | "KUBELET", what: string): string | undefined {
+  const path = process.env[name];
+  if (path === undefined) console.log(`${what}: left out, no package has it: ${name} names none`);
+  else if (!existsSync(path)) throw new Error(`${name} names ${path}, which does not exist`);
+  return path && resolve(path);
 }
 
 /** What tests of generations need besides. */

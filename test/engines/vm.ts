@@ -1,6 +1,7 @@
 /** Virtual machines with a Debian kernel, for what this machine's kernel does not offer. Emulated: no KVM. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { output, run } from "../../scripts/command/run.ts";
 import type { Apt } from "../../scripts/debian/apt.ts";
 
 /** An architecture, as Debian names it. */
@@ -44,17 +45,6 @@ export const END = "end 0";
 /** How much of the console an error message shows, in characters. */
 const TAIL = 4000;
 
-/** Runs a command that must succeed, in `folder`, and returns what it wrote. Throws with its messages otherwise. */
-async function run(folder: string, command: readonly string[]): Promise<string> {
-  const options = { cwd: folder, stdin: "ignore", stdout: "pipe", stderr: "pipe" } as const;
-  const child = Bun.spawn([...command], options);
-  const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  if (status !== 0) {
-    throw new Error(`${command.join(" ")}: status ${status}: ${stderr}${stdout.slice(-TAIL)}`);
-  }
-  return stdout;
-}
-
 /** The paths of a kernel. */
 export interface Kernel {
   /** Path of the kernel. */
@@ -86,12 +76,12 @@ export async function kernel(apt: Apt, newest: string, root: string): Promise<Ke
 
 /** Packs the folder `root` into `file`, which the kernel unpacks into memory. */
 export async function initrd(root: string, file: string): Promise<void> {
-  await run(root, ["sh", "-c", 'find . | cpio -o -H newc --quiet | gzip -1 >"$1"', "initrd", file]);
+  await output(["sh", "-c", 'find . | cpio -o -H newc --quiet | gzip -1 >"$1"', "initrd", file], { cwd: root });
 }
 
 /** Writes an ext4 file system of `mebibytes` MiB to `file`, with the files of the folder `root`, all owned by root. */
 export async function disk(root: string, file: string, mebibytes: number): Promise<void> {
-  await run(root, ["mkfs.ext4", "-q", "-E", "root_owner=0:0", "-d", root, file, `${mebibytes}M`]);
+  await output(["mkfs.ext4", "-q", "-E", "root_owner=0:0", "-d", root, file, `${mebibytes}M`]);
 }
 
 /**
@@ -104,7 +94,7 @@ export async function boot(machine: Machine): Promise<Readonly<Record<string, st
     ...["-drive", `file=${machine.disk},if=none,id=root,format=raw,cache=unsafe`],
     ...["-device", "nvme,drive=root,serial=root"],
   ];
-  const console = await run("/", [
+  const { stdout: console, stderr } = await run([
     ...["timeout", "--kill-after=5", `${seconds}`],
     ...EMULATORS[architecture],
     // If two processors are given, qemu takes the last.
@@ -117,7 +107,8 @@ export async function boot(machine: Machine): Promise<Readonly<Record<string, st
     `console=${CONSOLES[architecture]} panic=-1 quiet${drive ? " root=/dev/nvme0n1 rw init=/init" : ""}`,
   ]);
   const lines = console.split(/\r?\n/);
-  if (!lines.includes(END)) throw new Error(`the machine went off before it was done: ${console.slice(-TAIL)}`);
+  if (!lines.includes(END))
+    throw new Error(`the machine went off before it was done: ${stderr}${console.slice(-TAIL)}`);
   return Object.fromEntries(
     lines.flatMap((line) => {
       const [, key, value] = line.match(/^(\w+) (.*)$/) ?? [];

@@ -4,6 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../../package.json";
 import { ROOT } from "../../../scripts/command/project.ts";
+import type { Ran } from "../../../scripts/command/run.ts";
 import { output, run } from "../../../scripts/command/run.ts";
 import { PLATFORMS } from "../../../scripts/executable/platforms.ts";
 import { until } from "../../../scripts/linux/proc.ts";
@@ -13,7 +14,7 @@ import { Containerd } from "../containerd.ts";
 import { Docker } from "../docker.ts";
 import { type CommandLine, type Engine, onNewHost } from "../engine.ts";
 import { GENERATIONS, type Generation, MACHINE, SID } from "../generations.ts";
-import { Host, type Result } from "../host.ts";
+import { Host } from "../host.ts";
 import { Podman } from "../podman.ts";
 import { asleep } from "../pods/pod.ts";
 import { REGISTRY, startRegistry } from "../registry.ts";
@@ -96,7 +97,7 @@ function publishAndPull(sid: Generation): void {
   const by = (name: string) => ["--insecure-ignore-tlog", "--key", key(name, "pub")];
 
   /** Runs the step that verifies, with the public key called `name`. */
-  const verify = async (name: string, env = ""): Promise<Result> => {
+  const verify = async (name: string, env = ""): Promise<Ran> => {
     return publish(`${env}\n${instead(await step("Verify"), /by=\([^)]*\)/, `by=(${by(name).join(" ")})`)}`);
   };
 

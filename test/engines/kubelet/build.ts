@@ -1,11 +1,11 @@
 /** Builds, once, the kubelet whose flag chooses the infra container's image, from Debian's source package, and keeps it. */
-import { cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { cp, mkdir, symlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { kept } from "../../../scripts/command/kept.ts";
+import { output } from "../../../scripts/command/run.ts";
 import { Apt } from "../../../scripts/debian/apt.ts";
+import { temporary } from "../../support/temporary.ts";
 import { unpackSource } from "../apt.ts";
-import { output } from "../command.ts";
 
 /** The last kubelet whose sources Debian has; dockershim, which uses the flag, was removed in 1.24. */
 const VERSION = "1.20.2";
@@ -57,22 +57,12 @@ async function build(folder: string): Promise<string> {
 }
 
 /**
- * Path of a kubelet 1.20 with dockershim: the one that the variable KUBELET names, or the one kept in
- * `$XDG_CACHE_HOME/pause-ts` (scripts/command/kept.ts), which the first call builds. Throws with the reason if it cannot be built.
+ * Path of a kubelet 1.20 with dockershim, kept in `$XDG_CACHE_HOME/pause-ts`, which the first call builds. Throws with
+ * the reason if it cannot be built.
  */
-export async function kubelet(): Promise<string> {
-  const { KUBELET } = process.env;
-  if (KUBELET !== undefined) {
-    if (await Bun.file(KUBELET).exists()) return resolve(KUBELET);
-    throw new Error(`KUBELET names ${KUBELET}, which does not exist`);
-  }
+export function kubelet(): Promise<string> {
   return kept(`kubelet-${VERSION}`, async (path) => {
     console.log(`building kubelet ${VERSION}, once: this takes five to ten minutes`);
-    const folder = await mkdtemp(join(tmpdir(), "pause-kubelet-"));
-    try {
-      await cp(await build(folder), path);
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+    await cp(await build(temporary("kubelet")), path);
   });
 }

@@ -95,10 +95,10 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
         const { pid: pause } = await node.add(STORM.pod, STORM.containers);
         const seen = new Set<number>();
         const adopted = await until("orphans are adopted", async () => {
-          for (const { pid, parent } of await node.host.processes()) if (parent === pause) seen.add(pid);
+          for (const { pid, parent } of node.host.processes()) if (parent === pause) seen.add(pid);
           return seen.size >= ORPHANS;
         });
-        const gone = async () => !(await Promise.all([...seen].map((pid) => node.host.exists(pid)))).includes(true);
+        const gone = () => ![...seen].some((pid) => node.host.exists(pid));
         const reaped = await until("every orphan that was seen is reaped", gone).catch(() => false);
         const { pid, Threads } = await atRest(node.host, pause);
         return { adopted, reaped, pause: { pid, Threads } };

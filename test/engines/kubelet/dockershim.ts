@@ -1,26 +1,14 @@
 /** Starts a node from the time when the kubelet's flag chose the infra container's image: a kubelet with dockershim, and Docker. */
-import { chmod, mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../../package.json";
 import { until } from "../../../scripts/linux/proc.ts";
-import { CNI_PLUGINS, network } from "../containerd.ts";
 import { Docker } from "../docker.ts";
 import type { Host } from "../host.ts";
 import type { Image } from "../images.ts";
+import { CNI_PLUGINS, modestRuntime, podNetwork } from "../node.ts";
 import { kubelet } from "./build.ts";
 import { Kubelet, type PodContainer } from "./kubelet.ts";
-
-/**
- * A runtime that drops the setting that needs CAP_SYS_RESOURCE and then runs runc: the kubelet protects infra containers
- * from the kernel's OOM killer, and not every machine allows that.
- */
-const RUNTIME = `#!/bin/sh
-for word; do
-  [ "$before" = --bundle ] && sed -i 's/"oomScoreAdj":-[0-9]*/"oomScoreAdj":0/' "$word/config.json"
-  before=$word
-done
-exec runc "$@"
-`;
 
 /** An infra container. */
 export interface Infra {
@@ -49,11 +37,8 @@ export class Dockershim implements AsyncDisposable {
   static async start(this: void, host: Host, pause: Image, busybox: Image): Promise<Dockershim> {
     const executable = await kubelet();
     const { folder } = host;
-    const runtime = join(folder, "runtime");
-    await Bun.write(runtime, RUNTIME);
-    await chmod(runtime, 0o755);
-    await mkdir(join(folder, "cni"));
-    await Bun.write(join(folder, "cni", "pods.conflist"), JSON.stringify(network(folder)));
+    const networks = await podNetwork(folder);
+    const runtime = await modestRuntime(folder, "runc");
     const runtimes = { runtimes: { node: { path: runtime } }, "default-runtime": "node" };
     const docker = await Docker.start(host, pause, busybox, runtimes);
     const tag = pause.reference.replace(/^localhost\/(.*):.*$/, `myorg/$1:${pkg.version}`);
@@ -62,7 +47,7 @@ export class Dockershim implements AsyncDisposable {
     const flags = [
       ...["--container-runtime=docker", `--docker-endpoint=unix://${folder}/docker.sock`],
       `--pod-infra-container-image=${tag}`,
-      ...["--network-plugin=cni", `--cni-conf-dir=${folder}/cni`, `--cni-bin-dir=${CNI_PLUGINS}`],
+      ...["--network-plugin=cni", `--cni-conf-dir=${networks}`, `--cni-bin-dir=${CNI_PLUGINS}`],
       `--cni-cache-dir=${folder}/cni-cache`,
     ];
     const node = await Kubelet.on(host, executable);

@@ -2,8 +2,9 @@
 import { expect, test } from "bun:test";
 import { median } from "simple-statistics";
 import { THREE_HANDLERS } from "../../../scripts/linux/proc.ts";
-import { Containerd, POD } from "../containerd.ts";
+import { Containerd } from "../containerd.ts";
 import type { NamespaceMode } from "../cri.ts";
+import { POD } from "../cri-engine.ts";
 import { describeGenerations, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";
 import { asleep, atRest, bothSides, compare, ownNamespaces, testPods, UNPRIVILEGED } from "./pod.ts";
@@ -76,7 +77,7 @@ describeGenerations("containerd", ["containerd", "ctr", "runc"], (generation) =>
             one: Threads,
             SigCgt,
             own,
-            gone: !(await host.exists(sandbox.pid)),
+            gone: !host.exists(sandbox.pid),
             left: (await cri.call("ListPodSandbox", {})).items.length,
           };
         };

@@ -1,7 +1,10 @@
 /** Pods and single containers on Docker. */
 import { expect, test } from "bun:test";
+import { copyFile } from "node:fs/promises";
+import { join } from "node:path";
 import { median } from "simple-statistics";
-import { until } from "../../../scripts/linux/proc.ts";
+import { TWO_HANDLERS, until } from "../../../scripts/linux/proc.ts";
+import { PROFILE } from "../../../scripts/syscalls/profile.ts";
 import { Docker, STRICT } from "../docker.ts";
 import { STABLE } from "../generations.ts";
 import { describeGenerations, PATIENCE } from "../requirements.ts";
@@ -122,6 +125,24 @@ describeGenerations(
           await docker.output("kill", "--signal", "TERM", "killed");
           return { unmoved, ...(await ending(docker, "killed")) };
         }),
+      PATIENCE,
+    );
+
+    test(
+      "it runs with docs/seccomp.json, with no_new_privs and without",
+      async () => {
+        const docker = sides().ours;
+        const file = join(docker.host.folder, "profile.json");
+        await copyFile(PROFILE, file);
+        for (const options of [STRICT, STRICT.slice(0, STRICT.indexOf("--security-opt"))]) {
+          const run = ["run", "--detach", "--name", "filtered", ...options, "--security-opt", `seccomp=${file}`];
+          await docker.output(...run, docker.pause);
+          const rest = { pid: "1", Threads: "1", SigCgt: TWO_HANDLERS, Seccomp: "2", NoNewPrivs: "1" };
+          expect(await atRest(docker.host, Number(await docker.inspect("filtered", ".State.Pid")))).toMatchObject(rest);
+          await docker.output("stop", "filtered");
+          expect(await ending(docker, "filtered")).toMatchObject({ ExitCode: 0 });
+        }
+      },
       PATIENCE,
     );
 

@@ -1,7 +1,14 @@
 /** What a pod must do, whichever engine runs it: one table of cases, each run with ours and with the C reference. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
-import { NO_SIGNALS, showsReady, THREE_HANDLERS, until } from "../../../scripts/linux/proc.ts";
+import {
+  CHLD_IGNORED,
+  NO_SIGNALS,
+  showsReady,
+  THREE_HANDLERS,
+  TWO_HANDLERS,
+  until,
+} from "../../../scripts/linux/proc.ts";
 import { type Engine, type Member, onNewHost, type Pod } from "../engine.ts";
 import type { Generation } from "../generations.ts";
 import type { Host } from "../host.ts";
@@ -76,11 +83,6 @@ async function seen(
   return { net, ipc, pid, hostname, addresses };
 }
 
-/** The children of `pid`, as the host sees them. */
-export async function children(host: Host, pid: number): Promise<{ readonly pid: number; readonly state: string }[]> {
-  return (await host.processes()).filter(({ parent }) => parent === pid);
-}
-
 /** One thing a pod must do. */
 interface Case {
   /** As in "a pod: …". */
@@ -92,8 +94,11 @@ interface Case {
   observe(pod: Pod, host: Host): Promise<Observation>;
 }
 
+/** The longest stop of an engine that need not kill, in milliseconds: they wait at least ten seconds before they kill. */
+const QUICK = 8000;
+
 /** The case that each engine adds its privileges to. */
-const AT_REST = "pause sleeps as PID 1, with one thread and three handlers";
+const AT_REST = "pause sleeps as PID 1, with one thread and its handlers";
 
 const CASES: readonly Case[] = [
   {
@@ -178,12 +183,12 @@ const CASES: readonly Case[] = [
       // The subshells end at once; each sleep loses its parent and is adopted by PID 1.
       await member.exec("for i in $(seq 50); do (sleep 86400 > /dev/null 2>&1 &); done");
       const orphans = await until("the orphans are adopted", async () => {
-        const now = await children(host, pod.pause);
+        const now = host.childrenOf(pod.pause);
         return now.length >= 50 && now;
       });
       await host.output(["kill", "-KILL", ...orphans.map(({ pid }) => String(pid))]);
-      await until("no orphan is left", async () => (await children(host, pod.pause)).length === 0, 30).catch(() => {});
-      return { adopted: orphans.length, left: await children(host, pod.pause) };
+      await until("no orphan is left", () => host.childrenOf(pod.pause).length === 0, 30).catch(() => {});
+      return { adopted: orphans.length, left: host.childrenOf(pod.pause) };
     },
   },
   {
@@ -194,9 +199,8 @@ const CASES: readonly Case[] = [
       await atRest(host, pod.pause);
       const start = performance.now();
       await pod.stop();
-      // Engines wait at least ten seconds after SIGTERM before they kill.
-      const quick = performance.now() - start < 8000;
-      const gone = !(await host.exists(pod.pause));
+      const quick = performance.now() - start < QUICK;
+      const gone = !host.exists(pod.pause);
       return { quick, running: await pod.running(), gone, status: await pod.exitStatus() };
     },
   },
@@ -232,16 +236,26 @@ export async function processes(member: Member): Promise<string[]> {
   return alive.map((line) => (line.startsWith("1 ") ? line : line.replace(/^\d+ /, ""))).sort();
 }
 
+/** Makes the images that a side needs, below a folder. */
+export interface Images {
+  pause(folder: string): Promise<Image>;
+  reference(folder: string): Promise<Image>;
+  busybox(folder: string): Promise<Image>;
+}
+
+const IMAGES: Images = { pause: pauseImage, reference: referenceImage, busybox: busyboxImage };
+
 /** Starts both sides of an engine before the surrounding tests, stops them afterwards, and gives access to them. */
 export function bothSides<E extends AsyncDisposable>(
   generation: Generation,
   start: (host: Host, pause: Image, busybox: Image) => Promise<E>,
+  images = IMAGES,
 ): () => Sides<E> {
   const started: E[] = [];
   beforeAll(async () => {
-    for (const imageOf of [pauseImage, referenceImage]) {
+    for (const imageOf of [images.pause, images.reference]) {
       const engine = await onNewHost(generation, async (host) =>
-        start(host, await imageOf(host.folder), await busyboxImage(host.folder)),
+        start(host, await imageOf(host.folder), await images.busybox(host.folder)),
       );
       started.push(engine);
     }
@@ -256,18 +270,22 @@ export function bothSides<E extends AsyncDisposable>(
   };
 }
 
-/**
- * The observation with the one intended difference of ours, wherever it shows: pause gives up new privileges and adds
- * its own filter (src/lock.ts).
- */
-function locked(observation: Observation): Observation {
-  const entries = Object.entries(observation).map(([key, value]) => [
-    key,
-    value !== null && typeof value === "object" && !Array.isArray(value) ? locked(value as Observation) : value,
-  ]);
-  const filters = observation["Seccomp_filters"];
-  const lock = { NoNewPrivs: "1", Seccomp: "2", Seccomp_filters: `${Number(filters) + 1}` };
-  return { ...Object.fromEntries(entries), ...(filters === undefined ? {} : lock) };
+/** Fields of /proc/PID/status in which ours differs on purpose (src/lock.ts, src/signals.ts), made from the reference's. */
+const OURS: Readonly<Record<string, (field: unknown) => string>> = {
+  NoNewPrivs: () => "1",
+  Seccomp: () => "2",
+  Seccomp_filters: (filters) => `${Number(filters) + 1}`,
+  SigCgt: () => TWO_HANDLERS,
+  SigIgn: () => CHLD_IGNORED,
+};
+
+/** The observation with those differences, wherever they show. */
+function ofOurs(observation: Observation): Observation {
+  const entries = Object.entries(observation).map(([key, value]) => {
+    const nested = value !== null && typeof value === "object" && !Array.isArray(value);
+    return [key, nested ? ofOurs(value as Observation) : (OURS[key]?.(value) ?? value)];
+  });
+  return Object.fromEntries(entries);
 }
 
 /** Runs `observe` on both sides, and expects the reference to match `must` and ours to equal the reference. */
@@ -279,7 +297,26 @@ export async function compare<E extends AsyncDisposable>(
   const ours = await observe(sides.ours);
   const reference = await observe(sides.reference);
   expect(reference).toMatchObject(must);
-  expect(ours).toEqual(locked(reference));
+  expect(ours).toEqual(ofOurs(reference));
+}
+
+/** Tests that pods that are stopped as soon as the engine says that they run, `times` of them, end without being killed. */
+export function testEarlyStop(sides: () => Sides, times: number): void {
+  test(
+    `a pod is started and stopped at once, ${times} times: none waits for the engine to kill it`,
+    async () => {
+      const seconds: number[] = [];
+      for (let round = 0; round < times; round++) {
+        const pod = await sides().ours.startPod(`early-${round}`, { sharedPid: true });
+        const start = performance.now();
+        await pod.stop();
+        seconds.push(performance.now() - start);
+        await pod.remove();
+      }
+      expect(seconds.filter((time) => time >= QUICK)).toEqual([]);
+    },
+    2 * PATIENCE,
+  );
 }
 
 /** Tests every case of the table. `privileges` are those that the engine gives pause: fields of /proc/PID/status. */

@@ -5,7 +5,7 @@ import { STABLE } from "../generations.ts";
 import { Podman, USER } from "../podman.ts";
 import { describeGenerations, PATIENCE } from "../requirements.ts";
 import { testPlay } from "./play.ts";
-import { atRest, bothSides, children, compare, testPods } from "./pod.ts";
+import { atRest, bothSides, compare, testPods } from "./pod.ts";
 
 /** What the host sees of a container's root in all four fields of Uid and Gid in /proc/PID/status. */
 const OWNER = Array(4).fill(USER.id).join("\t");
@@ -51,10 +51,8 @@ describeGenerations(
             };
             const before = await resting();
             await member.exec(`for i in $(seq ${ORPHANS}); do (true &); done`);
-            await until("no orphan is left", async () => (await children(host, pod.pause)).length === 0).catch(
-              () => {},
-            );
-            const left = (await children(host, pod.pause)).length;
+            await until("no orphan is left", () => host.childrenOf(pod.pause).length === 0).catch(() => {});
+            const left = host.childrenOf(pod.pause).length;
             // With the host's PID namespace PID 1 is not pause, and does not belong to the user.
             if (first) await member.exec("kill -HUP 1; kill -SEGV 1");
             const unmoved = Bun.deepEquals(await resting(), before);

@@ -1,5 +1,6 @@
 /** The default seccomp profiles of real engines, as they write them for a running container without capabilities. */
-import { Containerd, POD } from "../containerd.ts";
+import { Containerd } from "../containerd.ts";
+import { POD } from "../cri-engine.ts";
 import { Docker, STRICT } from "../docker.ts";
 import { onNewHost } from "../engine.ts";
 import type { Generation } from "../generations.ts";

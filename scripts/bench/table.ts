@@ -14,7 +14,7 @@ function number(value: number): string {
 function cell(summary: Summary | undefined): string {
   if (!summary) return "";
   const [median, low, high] = [summary.median, summary.low, summary.high].map(number);
-  return low === high ? `${median}` : `${median} (${low} to ${high})`;
+  return low === high ? `${median}` : `${median} (${low}–${high})`;
 }
 
 /** The ratio of two programs' medians. undefined where there is none. */

@@ -27,7 +27,7 @@ test("the table has medians and percentiles, ratios, and an empty cell for what 
     .map((line) => line.split("|").map((cell) => cell.trim()));
   expect(cells[0]).toEqual(["", "median (10th to 90th percentile)", "ours", "theirs", "ratio to theirs", ""]);
   expect(cells.slice(2)).toEqual([
-    ["", "ready, ms", "6 (5.20 to 6.80)", "1.50 (0.700 to 2.30)", "4", ""],
+    ["", "ready, ms", "6 (5.20–6.80)", "1.50 (0.700–2.30)", "4", ""],
     ["", "RSS, KiB", "1,760", "", "", ""],
   ]);
 });

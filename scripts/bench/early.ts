@@ -9,8 +9,8 @@ import { interleaved } from "./statistics.ts";
 /** Milliseconds after execve(2) at which SIGTERM is sent. */
 export const DELAYS: readonly number[] = [0, 0.25, 0.5, 1, 2, 3, 4, 6];
 
-/** Enters a cgroup, if one is given, and becomes the program once a line comes. */
-const START = '[ -z "$0" ] || echo 0 >"$0"; read -r _; exec "$@"';
+/** Waits for a line, enters a cgroup, if one is given, and becomes the program. */
+const START = 'read -r _; [ -z "$0" ] || echo 0 >"$0"; exec "$@"';
 
 /** Milliseconds between two looks, to which the kernel adds some 0.05. */
 const LOOK = 0.01;
@@ -25,8 +25,9 @@ async function losesSigterm(
   const command = [...namespace.command, "sh", "-c", START, cgroup, path, ...args];
   const parent = Bun.spawn(command, { stdin: "pipe", stdout: "ignore", stderr: "ignore" });
   try {
-    const shell = () => childrenOf(parent.pid).find(({ pid }) => status(pid)?.["Name"] === "sh");
-    const { pid } = await until("the shell", shell);
+    // On its way to this PID 1 is a shell as well.
+    const isShell = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(`sh\0-c\0${START}`);
+    const { pid } = await until("the shell", () => childrenOf(parent.pid).find(({ pid }) => isShell(pid)));
     parent.stdin.write("\n");
     await parent.stdin.flush();
     while (readFileSync(`/proc/${pid}/comm`, "utf8") === "sh\n") Bun.sleepSync(LOOK);

@@ -1,7 +1,7 @@
 /** Takes stretches of zeros out of an ELF executable, so that neither the file nor memory holds them, and adds segments. */
 import { InputError } from "../command/report.ts";
-import { Elf, HEADER_SIZES, PF_W, PF_X, PT_LOAD, PT_PHDR, type Section, type Segment, SHT_NOBITS } from "./elf.ts";
-import type { Room } from "./room.ts";
+import { Elf, HEADER_SIZES, PF_W, PT_LOAD, PT_PHDR, type Section, type Segment, SHT_NOBITS } from "./elf.ts";
+import { HUGE_PAGE, type Room } from "./room.ts";
 
 /** A range of the file to remove. */
 export interface Hole {
@@ -13,20 +13,13 @@ export interface Hole {
   readonly leaves: "zeros" | "nothing";
 }
 
-/**
- * Bytes of a huge page on x86-64, and on arm64 with pages of 4 KiB. Offset and address of the code, which is most of the
- * executable, are equal modulo this: then the kernel can map what it has cached as one piece with one page fault, up to a
- * huge page. (Linkers call it max-page-size.)
- */
-const HUGE_PAGE = 2 * 1024 * 1024;
-
-/** The same for all else: the kernel maps 16 pages of 4 KiB around a page that is read, as far as they are cached. */
+/** The kernel maps 16 pages of 4 KiB around a page that is read, as far as they are cached. */
 const AROUND = 64 * 1024;
 
-/** The number that the offset and the address of the loaded `segment` are equal modulo. */
-function grainOf({ flags, alignment, size }: Segment): number {
+/** The number that the offset and the address of the loaded `segment` are equal modulo: a huge page for one that is larger. */
+function grainOf({ alignment, size }: Segment): number {
   if (size < AROUND) return alignment;
-  return Math.max(alignment, (flags & PF_X) === 0 ? AROUND : HUGE_PAGE);
+  return Math.max(alignment, size < HUGE_PAGE ? AROUND : HUGE_PAGE);
 }
 
 /**
@@ -79,34 +72,18 @@ interface Kept {
   readonly at: number;
 }
 
-/** All orders of `items`. */
-function* orders<T>(items: readonly T[]): Generator<T[]> {
-  if (items.length === 0) yield [];
-  for (const [index, item] of items.entries()) {
-    for (const rest of orders(items.toSpliced(index, 1))) yield [item, ...rest];
+/** Returns what is kept of a file of `length` bytes: each of the loaded `pieces`, and what follows the last. */
+function layOut(pieces: readonly Segment[], length: number): Kept[] {
+  const kept: Kept[] = [];
+  let free = 0;
+  for (const [index, piece] of pieces.entries()) {
+    const end = index + 1 < pieces.length ? piece.offset + piece.size : length;
+    const grain = grainOf(piece);
+    const at = free + ((((piece.address - free) % grain) + grain) % grain);
+    kept.push({ start: piece.offset, end, at });
+    free = at + end - piece.offset;
   }
-}
-
-/**
- * Returns what is kept of a file of `length` bytes: each of the loaded `pieces`, and what follows the last. The first comes
- * first, what follows the last comes last; the others lie in the order that takes the fewest zeros between them.
- */
-function layOut([first, ...others]: readonly Segment[], length: number): Kept[] {
-  const end = Math.max(...others.map(({ offset, size }) => offset + size));
-  let best: Kept[] = [];
-  for (const order of orders(others)) {
-    const kept: Kept[] = [];
-    let free = 0;
-    for (const piece of first ? [first, ...order] : order) {
-      const grain = grainOf(piece);
-      const at = free + ((((piece.address - free) % grain) + grain) % grain);
-      kept.push({ start: piece.offset, end: piece.offset + piece.size, at });
-      free = at + piece.size;
-    }
-    kept.push({ start: end, end: length, at: free });
-    if (free < (best.at(-1)?.at ?? Number.POSITIVE_INFINITY)) best = kept;
-  }
-  return best.sort((a, b) => a.start - b.start);
+  return kept;
 }
 
 /** Writes `numbers` as words of 8 bytes. */

@@ -5,6 +5,12 @@ import { Elf, HEADER_SIZES, PT_LOAD, type Segment } from "./elf.ts";
 /** Maximum number of program headers that the build adds: what is behind each of three holes, the entry point and its mask. */
 const MORE = 5;
 
+/**
+ * Bytes of a huge page on x86-64, and on arm64 with pages of 4 KiB. The kernel maps what it has cached as one piece with one
+ * page fault, up to a huge page, if offset and address are equal modulo this. (Linkers call it max-page-size.)
+ */
+export const HUGE_PAGE = 2 * 1024 * 1024;
+
 /** `offset` rounded up to what vector registers and instructions need. */
 const aligned = (offset: number): number => Math.ceil(offset / 16) * 16;
 
@@ -53,6 +59,9 @@ export class Room {
   takeSegment(size: number, flags: number): Segment {
     const { alignment, address } = this.#segment;
     const last = this.segments.at(-1);
+    // Whole huge pages, as far as there is room, for the segment that ends here.
+    const whole = Math.ceil(this.end / HUGE_PAGE) * HUGE_PAGE;
+    if (!last && whole + HUGE_PAGE <= this.limit) this.end = whole;
     const offset = this.#check(aligned(last ? last.offset + last.size : this.end) + alignment);
     this.#check(offset + size);
     const segment = { type: PT_LOAD, flags, offset, address: address + offset, size, memory: size, alignment };

@@ -31,7 +31,7 @@ const PICTURE = /\b(?:src|srcset)="([^"]*)"/g;
 /** The help of each script's command; undefined for a script that is not one of our commands. */
 const helps = new Map<string, string | undefined>();
 
-/** What `npm run NAME -- --help` prints; undefined if the script is not one of our commands. */
+/** The output of `npm run NAME -- --help`; undefined if the script is not one of our commands. */
 function helpOf(name: string): string | undefined {
   if (!helps.has(name)) {
     const path = /^bun (\S+\.ts)$/.exec(Object(pkg.scripts)[name] ?? "")?.[1];
@@ -41,7 +41,7 @@ function helpOf(name: string): string | undefined {
   return helps.get(name);
 }
 
-/** What is wrong with the document `name`, one line each. */
+/** The mistakes in the document `name`, one line each. */
 function wrong(name: string): string[] {
   const text = readFileSync(join(ROOT, name), "utf8");
   const found: string[] = [];

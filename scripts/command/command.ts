@@ -10,7 +10,7 @@ import { fail, InputError, progress } from "./report.ts";
 /** An option, which is on or off or a text, or an operand. */
 type Options = ArgsDef & Readonly<Record<string, { readonly type: "boolean" | "string" | "positional" }>>;
 
-/** Throws an InputError at what citty lets pass: an unknown option, an operand too many, a missing value, an option given twice. */
+/** Throws an InputError for what citty lets pass: an unknown option, an operand too many, a missing value, an option given twice. */
 function refuseMistakes(args: readonly string[], options: Options): void {
   const seen = new Set<string>();
   const kinds = Object.entries(options);
@@ -43,9 +43,9 @@ async function showHelp<T extends ArgsDef>(definition: CommandDef<T>): Promise<v
  * Runs this process as a command. An error is one line on standard error and exit status 1.
  *
  * @param name as in `npm run NAME`
- * @param description what it does, for its help
- * @param options as citty takes them
- * @param run does it, given the options' values
+ * @param description for its help
+ * @param options as citty defines them
+ * @param run does the work, given the options' values
  */
 export async function command<const O extends Options>(
   name: string,

@@ -1,15 +1,15 @@
-/** Keeps what takes minutes to make for later runs, outside the clone. */
+/** Results that take minutes to make, kept for later runs outside the clone. */
 import { exists, mkdir, rename } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { withFolder } from "../linux/folder.ts";
 
-/** The folder of everything that is kept. */
+/** The folder of all of them. */
 export const KEPT = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "pause-ts");
 
 /**
- * The path of what is kept under `name`, which says what it is and in which version. If it is missing, `make` makes it
- * at a temporary path, so that nobody ever finds it half made.
+ * The path of the result kept under `name`, which includes its version. If it is missing, `make` makes it at a temporary
+ * path, so that no other run finds it half made.
  */
 export async function kept(name: string, make: (path: string) => Promise<void>): Promise<string> {
   const path = join(KEPT, name);

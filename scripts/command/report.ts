@@ -1,9 +1,9 @@
-/** What the scripts report: progress on a terminal only, and one clear line when something is wrong. */
+/** Reports: progress on a terminal only, and one clear line when something is wrong. */
 
-/** Something the caller can fix: bad input, a missing file, a refused write. Shown as one line, without a stack. */
+/** A foreseen failure: bad input, a missing file, a full disk, a mirror that does not answer. Shown as one line, without a stack. */
 export class InputError extends Error {}
 
-/** Shows what is being done, on a terminal only; each call replaces the line before. An empty text clears it. */
+/** Shows `text` on a terminal only; each call replaces the line before. An empty text clears it. */
 export function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }

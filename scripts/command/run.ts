@@ -1,7 +1,7 @@
 /** Runs a command of this machine to its end. */
 import { InputError } from "./report.ts";
 
-/** How a command ended and what it wrote. */
+/** The end of a command and its output. */
 export interface Ran {
   /** Exit status, or 128 and the signal's number if a signal ended it. */
   readonly status: number;
@@ -17,7 +17,7 @@ export interface Surroundings {
   readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Runs `command`, without an input. Throws if it cannot be started. */
+/** Runs `command` without any input. Throws if it cannot be started. */
 export async function run(command: readonly string[], { cwd, env }: Surroundings = {}): Promise<Ran> {
   const child = Bun.spawn([...command], {
     ...(cwd !== undefined && { cwd }),
@@ -30,7 +30,7 @@ export async function run(command: readonly string[], { cwd, env }: Surroundings
   return { status, stdout, stderr };
 }
 
-/** Runs a command that must succeed and returns what it wrote to standard output. Throws an InputError with all it wrote otherwise. */
+/** Runs a command that must succeed and returns what it wrote to standard output. Throws an InputError with all its output otherwise. */
 export async function output(command: readonly string[], surroundings?: Surroundings): Promise<string> {
   const { status, stdout, stderr } = await run(command, surroundings);
   if (status !== 0) throw new InputError(`${command.join(" ")}: status ${status}: ${(stderr + stdout).trim()}`);

@@ -66,7 +66,7 @@ const inEnglish = (cwd: string) => ({ cwd, env: { LC_ALL: "C" } });
 /**
  * Downloads `url` to `path`.
  *
- * @param patience how long the mirror may send nothing, in milliseconds
+ * @param patience for a mirror that sends nothing, in milliseconds
  *
  * Throws an InputError with apt's reason: a NotThere if the mirror has no such file.
  */
@@ -141,7 +141,7 @@ export class Apt {
     return apt;
   }
 
-  /** Runs a command in the folder, one of apt's with this configuration, to its end, whatever that is. */
+  /** Runs a command in the folder, one of apt's with this configuration, to whatever end. */
   attempt(program: string, ...args: readonly string[]): Promise<Ran> {
     const options = program.startsWith("apt-") ? ["-c", join(this.folder, "apt.conf")] : [];
     return run([program, ...options, ...args], inEnglish(this.folder));
@@ -169,7 +169,7 @@ export class Apt {
  *
  * @param name of the package
  * @param codename of the release, like `trixie`
- * @param mirrors where to fetch them; one that ends with `/debian` may have a sibling `/debian-security`
+ * @param mirrors to fetch them from; one that ends with `/debian` may have a sibling `/debian-security`
  * @param patience see downloadByApt
  * @param keyring the keys that may have signed the indexes
  * @returns the path of the package

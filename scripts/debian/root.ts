@@ -10,8 +10,8 @@ const WEEK = 7 * 24 * 3600 * 1000;
 
 /**
  * The path of a root of a Debian suite, as small as Debian allows, with `packages`: sid's change daily, and one download a
- * week is enough. If it cannot be installed, the newest earlier root is used, with a line on standard error. Nobody may
- * write to it. Throws an InputError with debootstrap's messages if there is none.
+ * week is enough. If it cannot be installed, the newest earlier root is used, with a line on standard error. It must not be
+ * written to. Throws an InputError with debootstrap's messages if there is none.
  */
 export async function debianRoot(suite: string, packages: readonly string[] = []): Promise<string> {
   const list = Bun.hash(packages.join()).toString(36);

@@ -3,7 +3,7 @@ import { InputError } from "../command/report.ts";
 
 /** One platform. */
 export interface Platform {
-  /** What `--platform` takes and container engines print: `linux/amd64`. */
+  /** The name for `--platform`, and in container engines: `linux/amd64`. */
   readonly id: "linux/amd64" | "linux/arm64";
   /** The same in file names: `linux-amd64`. */
   readonly name: "linux-amd64" | "linux-arm64";
@@ -13,7 +13,7 @@ export interface Platform {
   readonly nodeArch: "x64" | "arm64";
   /** The npm package that carries Bun for it. */
   readonly bunPackage: string;
-  /** What `bun build --compile` calls it. */
+  /** The name in `bun build --compile`. */
   readonly compileTarget: "bun-linux-x64" | "bun-linux-arm64";
   /** The glibc loader, as written into Bun's program headers (PT_INTERP). */
   readonly loader: string;

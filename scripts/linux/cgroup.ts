@@ -1,4 +1,4 @@
-/** Cgroups to weigh processes in, to stop them and to take their memory away: cgroups(7), version 1 or 2. */
+/** Cgroups that count, stop or limit processes: cgroups(7), version 1 or 2. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { atExit } from "./interrupt.ts";
@@ -17,13 +17,13 @@ function removeCgroup(folder: string): void {
   }
 }
 
-/** Lets what is frozen in the cgroup at `folder` go on: killed, it cannot end otherwise. */
+/** Resumes the processes frozen in the cgroup at `folder`: otherwise they cannot end when they are killed. */
 function thaw(folder: string): void {
   for (const [file, value] of Object.entries({ "freezer.state": "THAWED", "cgroup.freeze": "0" }))
     if (existsSync(join(folder, file))) writeFileSync(join(folder, file), value);
 }
 
-/** Removes what processes that have ended have left in the cgroup at `root`. */
+/** Removes the cgroups below `root` whose makers have ended. */
 function removeLeft(root: string): void {
   for (const name of readdirSync(root)) {
     const [, pid] = /^pause-ts-(\d+)$/.exec(name) ?? [];

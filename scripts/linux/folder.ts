@@ -30,7 +30,7 @@ export function removeLeft(parent: string): void {
       const [, space, pid = "", started] = NAME.exec(name) ?? [];
       if (space !== namespace || processAt(pid)?.started === started) continue;
       const path = join(parent, name);
-      // In a folder for everybody, somebody else may have given it that name.
+      // In a folder for all users, another user may have given it that name.
       if (lstatSync(path).uid === process.getuid?.()) rmSync(path, { recursive: true, force: true });
     }
   } catch {

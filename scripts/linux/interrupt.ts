@@ -18,7 +18,7 @@ let prepared = false;
 
 /** Kills all that this process has started and waits until it has ended. */
 function endDescendants(): void {
-  // One that forks while it is killed must not hand its child to somebody else.
+  // The child of one that forks while it is killed becomes a child of this process.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   const deadline = performance.now() + PATIENCE;
   while (performance.now() < deadline) {

@@ -40,6 +40,6 @@ export function pidNamespace(): PidNamespace | undefined {
   return works(asUser) ? { command: asUser, enter: enter("-U", "--preserve-credentials") } : undefined;
 }
 
-/** The reason to do without. */
+/** The reason, where there is none. */
 export const NO_PID_NAMESPACE =
   "no PID namespace can be made here: that needs util-linux's unshare and nsenter, and root or user namespaces";

@@ -21,9 +21,9 @@ export interface Command {
   spawn(): number;
 }
 
-/** What a process is handed down. */
+/** The inheritance of a process. */
 export interface Inherited {
-  /** The signals that it finds blocked; none if left out. */
+  /** The signals that are blocked; none if left out. */
   readonly blocked?: readonly number[];
   /** The descriptor that becomes its standard error; like the other two streams `/dev/null` if left out. */
   readonly stderr?: number;
@@ -64,7 +64,7 @@ export function command(words: readonly [string, ...string[]], { blocked = [], s
   };
 }
 
-/** What a process was and took. */
+/** The end of a process and its cost. */
 export interface Ended {
   /** Its wait status: waitpid(2). */
   readonly status: number;

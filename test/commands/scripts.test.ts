@@ -76,7 +76,7 @@ test("a platform has the name that container engines use, and its former one", (
   }
 });
 
-/** What starts and ends a colour. */
+/** The character that starts and ends a colour. */
 const ESCAPE = "\x1b";
 
 describe.each(["build.ts", "start.ts", "image.ts", "bench.ts", "soak.ts"])("%s", (script) => {

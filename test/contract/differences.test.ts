@@ -19,7 +19,7 @@ import {
 import { type Case, observe } from "../support/compare.ts";
 import { NOT_FIRST, TERMINATED } from "../support/output.ts";
 import { IS_ROOT, NEEDS_MDWE, NEEDS_PID_ONE, testIf } from "../support/skip.ts";
-import { IMAGE_USER, OURS, type Subject, start, startReady } from "../support/subject.ts";
+import { IMAGE_USER, OURS, type Subject, start, startReady, whileRunning } from "../support/subject.ts";
 
 /** How a row is shown. */
 interface Shown {
@@ -68,20 +68,10 @@ const launched = (it: Case, ours: unknown, missing?: string | undefined): Shown 
   missing: missing ?? (it.pidOne ? NEEDS_PID_ONE : undefined),
 });
 
-/** `body` with a program that is ready, which is killed then. */
-async function withReady<T>(starting: Promise<Subject>, body: (subject: Subject) => Promise<T>): Promise<T> {
-  const subject = await starting;
-  try {
-    return await body(subject);
-  } finally {
-    await subject.kill();
-  }
-}
-
 /** Whether more memory stays than the heap of a C program: ours has 0.1 MiB, or 0.45 with pages of 64 KiB. */
 const keeps = (launch: Omit<Case, "pidOne">): Shown => ({
   see: (program) =>
-    withReady(startReady({ program, ...launch }), async ({ pid }) => {
+    whileRunning(startReady({ program, ...launch }), async ({ pid }) => {
       const anonymous = Number.parseInt(status(pid)?.["RssAnon"] ?? "", 10);
       return anonymous > 700 ? "keeps memory" : "keeps little";
     }),
@@ -103,7 +93,7 @@ const [UTIME, CUTIME] = [14, 16];
 /** Whether it comes to wait, or takes a second of processor time without. */
 async function waitsOrSpins(program: string, it: Case): Promise<string> {
   const { pidOne = false, ...launch } = it;
-  return withReady(start({ program, ...launch }, { pidOne }), ({ pid }) => {
+  return whileRunning(start({ program, ...launch }, { pidOne }), ({ pid }) => {
     const started = () => readFileSync(`/proc/${pid}/comm`, "utf8") === "pause\n";
     return until(
       "the program to wait or to spin",
@@ -137,7 +127,7 @@ async function core(program: string): Promise<string> {
 /** Whether another process of the same user, which is not root, may see which file the program runs. */
 async function executableSeen(program: string): Promise<boolean> {
   const user = IS_ROOT ? { user: IMAGE_USER } : {};
-  return withReady(startReady({ program, ...user }), async ({ pid }) => {
+  return whileRunning(startReady({ program, ...user }), async ({ pid }) => {
     const reader = await start({ program: "/usr/bin/readlink", args: [`/proc/${pid}/exe`], ...user });
     return (await reader.ended()).exit === 0;
   });
@@ -145,7 +135,7 @@ async function executableSeen(program: string): Promise<boolean> {
 
 /** What becomes of a child that dies while the program is stopped, or has SIGCHLD blocked. */
 async function deadChild(starting: Promise<Subject>, hold: (subject: Subject) => Promise<unknown>): Promise<string> {
-  return withReady(starting, async (subject) => {
+  return whileRunning(starting, async (subject) => {
     const { pid } = await until("the child", () => childrenOf(subject.pid)[0]);
     await hold(subject);
     process.kill(pid, "SIGKILL");
@@ -194,7 +184,7 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
   "memory limit": {
     async see(program) {
       // The most that the program has ever held, in KiB.
-      return withReady(startReady({ program }), async ({ pid }) => {
+      return whileRunning(startReady({ program }), async ({ pid }) => {
         const peak = Number.parseInt(status(pid)?.["VmHWM"] ?? "", 10);
         return peak > 2560 ? "over 2.5 MiB" : "under";
       });
@@ -289,7 +279,7 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
     },
     "that took processor time": {
       see: (program) =>
-        withReady(startReady({ program }, child("sh -c 'while :; do :; done'")), async (subject) => {
+        whileRunning(startReady({ program }, child("sh -c 'while :; do :; done'")), async (subject) => {
           const { pid } = await until("the child", () => childrenOf(subject.pid)[0]);
           await until("the child to take time", () => ticks(pid, UTIME) >= 20, 240);
           process.kill(pid, "SIGKILL");
@@ -317,7 +307,7 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
   },
   "`/proc/1/status`": {
     see: (program) =>
-      withReady(startReady({ program }), async ({ pid }) => {
+      whileRunning(startReady({ program }), async ({ pid }) => {
         const fields = ["NoNewPrivs", "Seccomp", "Seccomp_filters"];
         const [its, mine] = [status(pid), status(process.pid)];
         return fields.every((field) => its?.[field] === mine?.[field])

@@ -9,7 +9,7 @@ import { OURS, start, startReady, whileRunning } from "../support/subject.ts";
 
 const pidOne = { pidOne: true };
 
-/** Defines a test that takes a PID 1. */
+/** Defines a test that needs a PID 1. */
 const inNamespace = (title: string, body: () => Promise<void>) => testUnless(NEEDS_PID_ONE, title, body);
 
 describe("bursts of orphans that die at once", () => {
@@ -25,7 +25,7 @@ inNamespace("a daemon that forked twice", () =>
   }),
 );
 
-inNamespace("a child that stops and continues wakes nobody and stays", () =>
+inNamespace("a child that stops and continues does not wake it and stays", () =>
   whileRunning(startReady({ program: OURS }, pidOne), async (subject) => {
     await inside(subject, "sleep 300 &").exited;
     const child = await until("the child", () => childrenOf(subject.pid)[0]);

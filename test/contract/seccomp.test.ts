@@ -1,4 +1,4 @@
-/** With the system calls that docs/seccomp.json allows, and no others, everything works: whatever the others fail with. */
+/** With only the system calls that docs/seccomp.json allows everything works, whatever error the others fail with. */
 import { describe, expect } from "bun:test";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { numberOf } from "../support/calls.ts";
@@ -7,7 +7,7 @@ import { profile } from "../support/profile.ts";
 import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 import { OURS, start, startReady } from "../support/subject.ts";
 
-/** What the loader of glibc 2.42 and later calls beside: the image's, which the profile is for, is older than some machine's. */
+/** Further calls of the loader of glibc 2.42 and later: the profile is for the image's, which is older than some machine's. */
 const NEWER = ["fstat", "lseek"];
 
 const allowed = [...profile.syscalls.flatMap(({ names }) => names), ...NEWER].flatMap((name) => numberOf(name) ?? []);

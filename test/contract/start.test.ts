@@ -7,7 +7,7 @@ import { NEEDS_TRACING, testUnless } from "../support/skip.ts";
 import { startStepped } from "../support/stepped.ts";
 import { NAMESPACE, OURS } from "../support/subject.ts";
 
-/** Whether SIGTERM is in the mask of signals `field`. */
+/** True if SIGTERM is in the mask of signals `field`. */
 const has = (now: Status | undefined, field: string) => ((mask(now, field) >> BigInt(SIGTERM - 1)) & 1n) === 1n;
 
 test("SIGTERM ends it at any step of its start, by the default action at first, by ours once it has held the signals", async () => {

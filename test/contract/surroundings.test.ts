@@ -1,4 +1,4 @@
-/** Whatever a container engine or a shell hands down besides arguments: the same as the C reference in each case. */
+/** The inheritance from a container engine or a shell besides arguments: the same as the C reference in each case. */
 import { describe, expect } from "bun:test";
 import { SIGCHLD, SIGINT, SIGPIPE, SIGTERM } from "../../scripts/linux/signals.ts";
 import {

@@ -1,4 +1,4 @@
-/** JavaScript's memory is given back at every start, each part of it, and what stays goes on working. */
+/** JavaScript's memory is given back at every start, each part of it. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { Elf } from "../../scripts/executable/elf.ts";
@@ -6,10 +6,9 @@ import { status } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
 import type { Launch } from "../support/launch.ts";
-import { contents, isUnnamed, type Mapping, MEMORY_DENIED, mappings } from "../support/memory.ts";
-import { NEEDS_PTRACE, testUnless } from "../support/skip.ts";
+import { contents, expectLight, isUnnamed, type Mapping, mappings, PAGE } from "../support/memory.ts";
+import { MEMORY_DENIED, NEEDS_PTRACE, testUnless } from "../support/skip.ts";
 import { OURS, startReady, whileRunning } from "../support/subject.ts";
-import { expectLight, PAGE } from "../support/weight.ts";
 
 test("100 starts: each time one thread and little memory", async () => {
   for (let round = 0; round < 100; round++) {
@@ -25,13 +24,13 @@ test("100 starts: each time one thread and little memory", async () => {
 /** Sum of sizes, in KiB. */
 const total = (sizes: readonly number[]) => sizes.reduce((sum, size) => sum + size, 0);
 
-/** The whole pages of the thread-local storage that is the executable's, of which x86-64 has the end at the thread pointer. */
+/** The whole pages of the executable's thread-local storage, which ends at the thread pointer on x86-64. */
 function threadStorage(pid: number): Buffer {
   for (const mapping of mappings(pid).filter(({ size }) => size < 1024)) {
     if (!isUnnamed(mapping) || mapping.permissions !== "rw-") continue;
     const bytes = contents(pid, mapping);
     for (let at = 0; at + 24 <= bytes.length; at += 16) {
-      // The thread pointer is where it is stored itself, twice: `tcb` and `self` of glibc's tcbhead_t.
+      // At the thread pointer lies its own value, twice: `tcb` and `self` of glibc's tcbhead_t.
       const own = BigInt(mapping.start + at);
       if (bytes.readBigUInt64LE(at) !== own || bytes.readBigUInt64LE(at + 16) !== own) continue;
       const first = Math.ceil((at - new Elf(readFileSync(OURS)).threadStorage) / 4096) * 4096;
@@ -67,7 +66,7 @@ describe.each(Object.entries(WAYS))("%s", (_, [launch, missing]) => {
     expect(code.filter(({ name }) => !/^(\[v\w+\]|.*\/(libc[.-]|ld-)[^/]*)$/.test(name))).toEqual([]);
     expect(code.filter(({ permissions }) => permissions === "rwx")).toEqual([]);
   });
-  part("no heap of JavaScript's stays, not even as addresses", (all) => {
+  part("no JavaScript heap stays, not even as addresses", (all) => {
     const unnamed = all.filter(isUnnamed);
     expect(total(unnamed.map(({ size }) => size))).toBeLessThanOrEqual(512 + 8 * PAGE);
   });
@@ -80,7 +79,7 @@ describe.each(Object.entries(WAYS))("%s", (_, [launch, missing]) => {
     (_all, pid) => expect(threadStorage(pid).findIndex((byte) => byte !== 0)).toBe(-1),
     process.arch === "arm64" ? "arm64 has no thread pointer in memory to find it by" : MEMORY_DENIED,
   );
-  // Nothing checks that as it is handed out.
+  // Nothing checks for room as memory is handed out.
   const room = (all: readonly Mapping[], pid: number) => {
     const writable = all.filter((it) => isUnnamed(it) && it.permissions === "rw-");
     const [largest] = writable.sort((one, other) => other.size - one.size);

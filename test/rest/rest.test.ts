@@ -3,10 +3,10 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
 import { CHLD_IGNORED, isReady, NO_SIGNALS, status, TWO_HANDLERS, until } from "../../scripts/linux/proc.ts";
 import { PR_SET_DUMPABLE, PRCTL } from "../support/calls.ts";
+import { expectLight } from "../support/memory.ts";
 import { expectUndisturbed } from "../support/quiet.ts";
 import { NEEDS_PID_ONE, NEEDS_PTRACE, testUnless } from "../support/skip.ts";
 import { OURS, type Subject, startReady, whileRunning } from "../support/subject.ts";
-import { expectLight } from "../support/weight.ts";
 
 async function expectThreeDescriptors({ pid }: Subject): Promise<void> {
   expect(readdirSync(`/proc/${pid}/fd`).sort()).toEqual(["0", "1", "2"]);

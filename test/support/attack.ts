@@ -38,7 +38,7 @@ const ATTEMPTS: Readonly<Record<string, () => void>> = {
     call(libc.syscall(SYS_pidfd_getfd, pidfd, 2, 0));
   },
   "copy from its memory": () => {
-    // Nothing is mapped at address 1. To be told so (EFAULT) is to be let in; who is not gets EPERM.
+    // Nothing is mapped at address 1. EFAULT means that the attempt got in; otherwise it is EPERM.
     const [here, there] = [new BigUint64Array([BigInt(ptr(new Uint8Array(8))), 1n]), new BigUint64Array([1n, 1n])];
     if (libc.process_vm_readv(1, here, 1, there, 1, 0) < 0 && read.i32(Number(libc.__errno_location())) !== EFAULT)
       call(-1);

@@ -18,7 +18,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
 const errno = Number(libc.__errno_location());
 
 /**
- * What would end this very program before it has told anything: exit_group, rt_sigreturn, rt_sigsuspend; on x86-64
+ * The calls that would end this very program before it reports: exit_group, rt_sigreturn, rt_sigsuspend; on x86-64
  * also uretprobe and uprobe, the kernel's own trampolines, which pass every filter and answer others with SIGILL.
  */
 const deadly = process.arch === "arm64" ? [94, 139, 133] : [231, 15, 130, 335, 336];

@@ -1,6 +1,6 @@
 /**
- * Becomes the program under test: sets up what a parent can hand down (dispositions, blocked and
- * pending signals, descriptors, limits, user, working directory, mounts, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
+ * Becomes the program under test: sets up its inheritance (dispositions, blocked and pending signals, descriptors, limits,
+ * user, working directory, mounts, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
  */
 import { dlopen, ptr } from "bun:ffi";
 import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { childrenOf } from "../../scripts/linux/proc.ts";
 import { IGNORED_BY_BUN, signalSet } from "../../scripts/linux/signals.ts";
 
-/** What the program finds when it starts. */
+/** The circumstances of a start. */
 export interface Launch {
   readonly program: string;
   /** argv[0]; the program's path if left out. */
@@ -24,14 +24,14 @@ export interface Launch {
   readonly blocked?: readonly number[];
   /** Signals to hand down as pending: of those that are blocked. */
   readonly pending?: readonly number[];
-  /** Become the parent of every orphan among the descendants: what PID 1 is to its namespace, which takes no privilege. */
+  /** Become the parent of every orphan among the descendants, as PID 1 is in its namespace, without a privilege. */
   readonly subreaper?: boolean;
   /**
-   * Start in a process group of its own. The kernel stops nobody whose group is orphaned, as that of a test run is which
-   * was started without a terminal: then TSTP, TTIN and TTOU do nothing.
+   * Start in a process group of its own. TSTP, TTIN and TTOU do not stop a process whose group is orphaned, as that of a
+   * test run without a terminal is.
    */
   readonly ownGroup?: boolean;
-  /** What descriptors 0, 1 and 2 are, where it is not what the test itself passed. */
+  /** Replacements of descriptors 0, 1 and 2; the test's own if left out. */
   readonly descriptors?: Readonly<Partial<Record<0 | 1 | 2, "closed" | "full" | "broken pipe">>>;
   /** Resource limits, soft and hard alike: number of RLIMIT_*, value. */
   readonly limits?: readonly (readonly [resource: number, value: number])[];
@@ -41,11 +41,11 @@ export interface Launch {
   readonly directory?: string;
   /** Run in a working directory that has been removed. */
   readonly unlinkedDirectory?: boolean;
-  /** What lies over a path, in a mount namespace of its own: a file, or an empty folder. As PID 1, or root. */
+  /** Files, or empty folders, mounted over paths in a mount namespace of its own. As PID 1, or root. */
   readonly covered?: readonly (readonly [path: string, file?: string])[];
   /** The file by which a process enters a cgroup: done last. */
   readonly cgroup?: string;
-  /** No memory may become code that was not when it was mapped: PR_SET_MDWE of prctl(2). */
+  /** Executable memory is forbidden (W^X): PR_SET_MDWE of prctl(2). */
   readonly noNewCode?: boolean;
   /** Run with the root file system mounted read-only, in a mount namespace of its own. */
   readonly readOnlyRoot?: boolean;
@@ -55,13 +55,13 @@ export interface Launch {
   readonly refused?: readonly (readonly [call: number, firstArgument?: number])[];
   /** The system calls that do not fail, by their numbers: all others do. Not with `refused`. */
   readonly allowed?: readonly number[];
-  /** What those that fail set errno to; EPERM if left out. */
+  /** The errno of those that fail; EPERM if left out. */
   readonly refusal?: number;
   /** The folder to make the root, as root. */
   readonly rootFolder?: string;
 }
 
-/** The bytes of `text` in UTF-8, as `args` takes them: what a path has to be passed as. */
+/** The bytes of `text` in UTF-8, for `args`: paths need it. */
 export const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
 
 const [SIG_DFL, SIG_IGN, SIG_BLOCK] = [0, 1, 0] as const;
@@ -196,12 +196,12 @@ function launch(spec: Launch): void {
   for (const signal of IGNORED_BY_BUN) act(signal, SIG_DFL);
   for (const signal of spec.ignored ?? []) act(signal, SIG_IGN);
   libc.sigprocmask(SIG_BLOCK, signalSet(...(spec.blocked ?? [])), null);
-  // To this thread, which is the one that stays: another, of Bun's, would take it. Pending, it outlives execve(2).
+  // To this thread, the one that stays: one of Bun's other threads would take it. Pending, it outlives execve(2).
   for (const signal of spec.pending ?? []) libc.raise(signal);
   const limits = (spec.limits ?? []).map(
     ([resource, value]) => [resource, BigUint64Array.from([BigInt(value), BigInt(value)])] as const,
   );
-  // "0" is whoever writes it: cgroups(7).
+  // "0" stands for the writer: cgroups(7).
   if (spec.cgroup !== undefined) writeFileSync(spec.cgroup, "0");
   // Last but for the filter, and with nothing left to make: where memory is limited Bun itself may not get more.
   for (const [resource, value] of limits) must(libc.setrlimit(resource, value), "setrlimit");

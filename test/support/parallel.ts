@@ -1,4 +1,4 @@
-/** Has several things under way at a time. */
+/** Runs tasks with limited concurrency. */
 
 /** Calls `task` for all items, `most` at a time. */
 export async function forAll<T>(items: readonly T[], most: number, task: (item: T) => Promise<void>): Promise<void> {

@@ -34,7 +34,7 @@ export function image(
   return runScript("image.ts", args, env, root, wrapper);
 }
 
-/** Copies what the image is built from to the new folder `path`, with the packages that are installed here, and with or without the downloads that are kept. */
+/** Copies the image's sources to the new folder `path`, with the packages that are installed here, and with or without the downloads that are kept. */
 export async function copyProject(path: string, { downloads }: { readonly downloads: boolean }): Promise<void> {
   await mkdir(path, { recursive: true });
   const sources = ["src", "scripts", "package.json", "package-lock.json", "tsconfig.json", "bunfig.toml"];
@@ -46,7 +46,7 @@ export async function copyProject(path: string, { downloads }: { readonly downlo
   }
 }
 
-/** Where a Debian mirror keeps libc6. */
+/** The folder of a Debian mirror that holds libc6. */
 export const POOL = join("pool", "main", "g", "glibc");
 
 /** Makes, below `folder`, a copy of the project that has nothing downloaded, an empty folder for its output and an empty Debian mirror. */

@@ -1,6 +1,7 @@
 /** The reasons to skip a test, all of them, and tests that are skipped for one. */
 import { dlopen } from "bun:ffi";
 import { test } from "bun:test";
+import { closeSync, openSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { mask, status } from "../../scripts/linux/proc.ts";
@@ -44,6 +45,19 @@ const { prctl } = dlopen("libc.so.6", { prctl: { args: ["i32", "u64", "u64", "u6
 /** … what forbids executable memory. */
 export const NEEDS_MDWE: string | undefined =
   prctl(PR_GET_MDWE, 0, 0, 0, 0) < 0 ? "the kernel has no PR_SET_MDWE: before 6.3" : undefined;
+
+/** … what reads the memory of a child: a kernel may deny even that. */
+export const MEMORY_DENIED: string | undefined = (() => {
+  const child = Bun.spawn(["sleep", "60"]);
+  try {
+    closeSync(openSync(`/proc/${child.pid}/mem`, "r"));
+    return undefined;
+  } catch {
+    return "the kernel lets no process read another's memory";
+  } finally {
+    child.kill("SIGKILL");
+  }
+})();
 
 /** … what traces a PID 1: only root may trace a process that is not dumpable. */
 export const NEEDS_TRACING: string | undefined = NEEDS_PID_ONE ?? notInstalled("strace") ?? NEEDS_ROOT;

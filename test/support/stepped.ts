@@ -58,7 +58,7 @@ export function startStepped(): Stepped {
         const now = status(child.pid);
         return showsReady(now) || (held && now?.["State"]?.startsWith("S"));
       });
-      // What it waits for may be something else for a moment: stopped, it stays where it is while it is looked at.
+      // It may be waiting for something else for a moment: stopped, it stays there while it is looked at.
       child.kill(SIGSTOP);
       return until("pause to stop", () => {
         const now = status(child.pid);

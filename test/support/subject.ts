@@ -1,4 +1,4 @@
-/** Starts a program under test and observes what becomes of it. */
+/** Starts a program under test and observes it. */
 import { copyFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -41,7 +41,7 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** The end of a process, by its exit status, or null, and by what a shell would call its status: 128 and a signal's number. */
+/** The end of a process by its exit status, or null, and by its status in a shell: 128 and the number of the signal. */
 export function endOf(exit: number | null, status: number): Pick<Outcome, "exit" | "signal"> {
   return { exit, signal: exit === null ? status - 128 : null };
 }
@@ -60,7 +60,7 @@ export interface Subject {
   kill(): Promise<Outcome>;
 }
 
-/** How to start: as PID 1 of a new namespace, behind which command, in which folder. */
+/** The place of a start: PID 1 of a new namespace or not, and a script before it. */
 export interface Placement {
   readonly pidOne?: boolean;
   /** A shell script run as the process that then becomes the program: `"$@"` stands for it. */
@@ -117,21 +117,18 @@ export async function startReady(spec: Launch, placement: Placement = {}): Promi
   return subject;
 }
 
-/** Waits for what is being started, calls `body` with it, and kills it whatever comes of that. */
-export async function whileRunning(
-  starting: Promise<Subject>,
-  body: (subject: Subject) => Promise<unknown>,
-): Promise<void> {
+/** Waits for the subject, calls `body` with it, and kills it whatever the result. */
+export async function whileRunning<T>(starting: Promise<Subject>, body: (subject: Subject) => Promise<T>): Promise<T> {
   const subject = await starting;
   try {
-    await body(subject);
+    return await body(subject);
   } finally {
     await subject.kill();
   }
 }
 
 /**
- * What a delivered signal did: waits until it is no longer pending and tells the state that is left, `S` for
+ * The effect of a delivered signal: waits until it is no longer pending and returns the state that is left, `S` for
  * asleep as before, `T` for stopped, `gone` for dead.
  */
 export async function settled(subject: Subject): Promise<"S" | "T" | "gone"> {

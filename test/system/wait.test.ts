@@ -8,11 +8,11 @@ import { freezer } from "../../scripts/linux/cgroup.ts";
 import { childrenOf, isReady, status, until } from "../../scripts/linux/proc.ts";
 import { SIGCONT, SIGSTOP, SIGTERM } from "../../scripts/linux/signals.ts";
 import { compileStorm, NO_REFERENCE } from "../../scripts/reference/compile.ts";
+import { expectLight } from "../support/memory.ts";
 import { TERMINATED } from "../support/output.ts";
 import { NEEDS_ROOT, NEEDS_TRACING, testUnless } from "../support/skip.ts";
 import { NAMESPACE, OURS, type Subject, startReady, whileRunning } from "../support/subject.ts";
 import { temporary } from "../support/temporary.ts";
-import { expectLight } from "../support/weight.ts";
 
 const STORM = compileStorm();
 const missing = NEEDS_TRACING ?? (STORM ? undefined : NO_REFERENCE);

@@ -62,8 +62,6 @@ describe("limits", () => {
   sameWaiting("6 open files", { limits: [[RLIMIT_NOFILE, 6]] });
   sameWaiting("1 process", { limits: [[RLIMIT_NPROC, 1]], user: IMAGE_USER, root: true });
   sameWaiting("384 MiB of address space", { limits: [[RLIMIT_AS, 384 * 2 ** 20]] });
-  sameWaiting("288 MiB of address space", { limits: [[RLIMIT_AS, 288 * 2 ** 20]] });
-  sameWaiting("384 MiB of data", { limits: [[RLIMIT_DATA, 384 * 2 ** 20]] });
   sameWaiting("224 MiB of data", { limits: [[RLIMIT_DATA, 224 * 2 ** 20]] });
   sameWaiting("no core file", { limits: [[RLIMIT_CORE, 0]] });
   sameWaiting("a stack of 256 KiB", { limits: [[RLIMIT_STACK, 256 * 1024]] });

@@ -72,12 +72,13 @@ beforeAll(async () => {
 }, 600_000);
 
 /**
- * Leaves out what no two starts have in common: addresses, process IDs, random bytes, and what is free or used, which
- * JavaScriptCore looks up with pread64 each time it has used so much more.
+ * Leaves out what no two starts have in common: addresses, process IDs, random bytes, what is free or used, which
+ * JavaScriptCore looks up with pread64 each time it has used so much more, and where it does for the first time what it does
+ * once: a wake-up of nobody, a page read ahead.
  */
 function normalised(trace: string): string {
   return trace
-    .replaceAll(/^pread64\(.*\n/gm, "")
+    .replaceAll(/^(pread64\(|futex\(.*FUTEX_WAKE_PRIVATE|madvise\(.*MADV_WILLNEED).*\n/gm, "")
     .replaceAll(/^getcwd\(.*/gm, "getcwd…")
     .replaceAll(/^(execve|sysinfo|getrandom|read|epoll_ctl)\(.*\)/gm, "$1(…)")
     .replaceAll(/0x[0-9a-f]+|\b\d{2,}\b/g, "N")
@@ -330,7 +331,7 @@ describe("the seal", () => {
     expect(() => forgetBuilder(bytes)).toThrow("its bundle has another format");
   });
   test("is put on once", () => {
-    expect(() => sealed(readFileSync(OURS))).toThrow("unknown symbol =_environ");
+    expect(() => sealed(readFileSync(OURS))).toThrow(/unknown symbol =\w*environ$/);
   });
   test("fails for another platform's executable, and for what is no executable", () => {
     const other = PLATFORMS.find(({ name }) => name !== platform.name) ?? platform;
@@ -353,7 +354,7 @@ describe("the seal", () => {
     ["/proc/self/cgroup", "the name of the cgroup file: found 0 times"],
     ["/proc/sys/vm/overcommit_memory", "the name of the overcommit file: found 0 times"],
   ])("hides %s, and fails if Bun has another name for it", (path, message) => {
-    expect(readFileSync(OURS).includes(path)).toBe(false);
+    expect(readFileSync(OURS).includes(`\0${path}\0`)).toBe(false);
     expect(() => sealed(changed(path, "/xxxx"))).toThrow(message);
   });
   test("fails if Bun has another way to its environment", () => {

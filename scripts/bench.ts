@@ -18,7 +18,7 @@ import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
 
 /** How much is measured by default, and with --quick. */
-const FULL: Extent = { rounds: 200, cold: 20, rest: 60, orphans: 100_000, sigterms: 12, instances: [1, 10, 110] };
+const FULL: Extent = { rounds: 200, cold: 20, rest: 60, orphans: 100_000, sigterms: 12, instances: [1, 110] };
 const QUICK: Extent = { rounds: 50, cold: 3, rest: 5, orphans: 10_000, sigterms: 2, instances: [1, 10] };
 
 /** The reason that there are no storms here, or undefined. */

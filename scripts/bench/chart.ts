@@ -2,14 +2,14 @@
 import { type EChartsOption, init } from "echarts";
 import type { Figure } from "./figures.ts";
 
-/** What each panel shows: the beginning of a figure's name, and the factor and title that make it readable. */
-const PANELS: readonly { figure: string; title: string; factor: number }[] = [
-  { figure: "`-v`", title: "-v, ms", factor: 1 },
-  { figure: "ready", title: "ready, ms", factor: 1 },
-  { figure: "RSS,", title: "RSS, KiB", factor: 1 },
-  { figure: "RssAnon", title: "RssAnon, KiB", factor: 1 },
-  { figure: "PSS", title: "PSS, each of many, KiB", factor: 1 },
-  { figure: "orphans reaped", title: "orphans reaped in 1 ms", factor: 1 / 1000 },
+/** Each panel: the beginning of a figure's name, and a title. */
+const PANELS: readonly { figure: string; title: string }[] = [
+  { figure: "`-v`", title: "-v, ms" },
+  { figure: "ready", title: "ready, ms" },
+  { figure: "RssAnon", title: "RssAnon, KiB" },
+  { figure: "PSS", title: "PSS, each of many, KiB" },
+  { figure: "processor time of PID 1", title: "processor time for 10,000 orphans, ms" },
+  { figure: "lost of", title: "early SIGTERMs that are lost" },
 ];
 
 const [COLUMNS, WIDTH, HEIGHT, LABELS, HEADING] = [3, 330, 190, 135, 36];
@@ -60,14 +60,14 @@ export function chart(figures: readonly Figure[], programs: readonly string[], t
       axisTick: { show: false },
       axisLabel: { color: text },
     })),
-    series: panels.map(({ values, factor }, index) => ({
+    series: panels.map(({ values }, index) => ({
       type: "bar",
       xAxisIndex: index,
       yAxisIndex: index,
       label: { show: true, position: "right", color: text },
       data: programs.map((program, at) => {
         const median = values[program]?.median;
-        const value = median === undefined ? "-" : Number((median * factor).toPrecision(3));
+        const value = median === undefined ? "-" : Number(median.toPrecision(3));
         return { value, itemStyle: { color: at === 0 ? ours : others } };
       }),
     })),

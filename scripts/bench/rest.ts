@@ -10,7 +10,6 @@ import { waitReady } from "./start.ts";
 export interface Weight {
   readonly rss: number;
   readonly anonymous: number;
-  readonly file: number;
   /** Proportional set size: each page divided by the number of processes that map it. Undefined where it may not be seen. */
   readonly pss: number | undefined;
   readonly pageTables: number;
@@ -43,7 +42,6 @@ export function weigh(pid: number): Weight {
   return {
     rss: kib(text, "VmRSS"),
     anonymous: kib(text, "RssAnon"),
-    file: kib(text, "RssFile"),
     pss: ifAllowed(() => kib(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"), "Pss")),
     pageTables: kib(text, "VmPTE"),
   };

@@ -1,10 +1,10 @@
-/** Orphans of a PID 1 under test, which die all at once. */
+/** Orphans of a PID 1 under test that all die at once. */
 import { expect } from "bun:test";
 import { childrenOf, status, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { NAMESPACE, OURS, type Subject, startReady, whileRunning } from "./subject.ts";
 
-/** Runs a shell script inside the subject's namespace; what it leaves running becomes the subject's. */
+/** Runs a shell script inside the subject's namespace; processes that it leaves become children of the subject. */
 export function inside(subject: Subject, script: string) {
   const command = [...(NAMESPACE?.enter(subject.pid) ?? []), "sh", "-c", script];
   return Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
@@ -19,7 +19,7 @@ export function noneLeft(subject: Subject): Promise<boolean> {
 const orphans = (count: number) =>
   `sleep 1000 | { exec 3<&0; i=0; while [ $i -lt ${count} ]; do (read -r _ <&3) & i=$((i+1)); done; } &`;
 
-/** Has `count` orphans of a pause that is PID 1 die at once, and expects that none is left and that SIGTERM still ends it with 0. */
+/** Lets `count` orphans of a PID 1 die at once, and expects that none is left and that SIGTERM still ends it with 0. */
 export function expectBurstReaped(count: number): Promise<void> {
   return whileRunning(startReady({ program: OURS }, { pidOne: true }), async (subject) => {
     await inside(subject, orphans(count)).exited;

@@ -7,7 +7,7 @@ export const [RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE] = [2, 3, 4];
 /** setrlimit(2): processes of the user, open files, and bytes of address space. */
 export const [RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_AS] = [6, 7, 9];
 
-/** A number that no call has: a filter that refuses it refuses nothing. */
+/** A number without a call: a filter that refuses it refuses nothing. */
 export const NO_CALL = 100_000;
 /** prctl(2). */
 export const PRCTL = ARM64 ? 167 : 157;
@@ -19,9 +19,9 @@ export const PR_SET_SECCOMP = 22;
 export const PR_SET_NO_NEW_PRIVS = 38;
 /** sigaction(2). */
 export const RT_SIGACTION = ARM64 ? 134 : 13;
-/** sched_setattr(2), the first call that came after Linux 3.13. */
+/** sched_setattr(2), the first call added after Linux 3.13. */
 const FIRST_AFTER_3_13 = ARM64 ? 274 : 314;
-/** Every call that came after Linux 3.13, and room for those to come. */
+/** Every call added after Linux 3.13, with room for future ones. */
 export const AFTER_3_13: readonly number[] = Array.from(
   { length: 600 - FIRST_AFTER_3_13 },
   (_, index) => FIRST_AFTER_3_13 + index,

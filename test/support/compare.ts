@@ -16,8 +16,9 @@ export interface Case extends Omit<Launch, "program"> {
   readonly missing?: string | undefined;
 }
 
-/** The facts that are compared: true if the program slept, and how it ended, by itself or after SIGTERM. */
+/** The facts that are compared: the end, by itself or after SIGTERM. */
 export interface Observation extends Outcome {
+  /** True if it slept before. */
   readonly ready: boolean;
 }
 
@@ -42,7 +43,7 @@ function missingFor({ pidOne, root, user, missing }: Case): string | undefined {
   );
 }
 
-/** An observation without what is null or empty, as it is recorded. */
+/** An observation without fields that are null or empty, as it is recorded. */
 const brief = (it: Observation) =>
   Object.fromEntries(Object.entries(it).filter(([, value]) => value !== null && value !== ""));
 

@@ -1,9 +1,9 @@
 /**
- * Runs a command of this machine in the image's files, so that all of it, pause first, runs with the image's own libc and
+ * Runs a command of this machine in the image's files, so that it, and above all pause, runs with the image's own libc and
  * loader: `bun test/support/in-image.ts npm test`. It needs root, and a libc here that is no newer than the image's.
  *
- * The root is what `npm run image -- --rootfs` writes, in a mount namespace. Below its files in /usr lie those of this
- * machine, the tools. Added are the folder for temporary files, and the project, in which dist/pause is the image's /pause.
+ * `npm run image -- --rootfs` writes the root. In a mount namespace, the tools of this machine lie below its files in /usr;
+ * the folder for temporary files and the project are added, in which dist/pause is the image's /pause.
  */
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";

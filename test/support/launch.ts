@@ -93,7 +93,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   unshare: { args: ["i32"], returns: "i32" },
 });
 
-/** Ends the launch when a call did not succeed: a case that is not what it says must not be compared. */
+/** Ends the launch when a call fails: a case that could not be set up must not be compared. */
 function must(result: number, what: string): number {
   if (result >= 0) return result;
   process.stderr.write(`launch: ${what} failed\n`);
@@ -107,10 +107,10 @@ function act(signal: number, handler: typeof SIG_DFL | typeof SIG_IGN): void {
   must(libc.sigaction(signal, action, null), `sigaction of ${signal}`);
 }
 
-/** An instruction of a seccomp program: what it does, how many are skipped if it compares and they differ, a value. */
+/** An instruction of a seccomp program: its code, the number of instructions skipped if a comparison fails, a value. */
 type Step = readonly [code: number, jumpIfNot: number, value: number];
 
-/** A seccomp program that fails what `spec` says and allows the rest: seccomp(2), struct sock_filter of 8 bytes. */
+/** A seccomp program that fails the refused calls and allows the others: seccomp(2), struct sock_filter of 8 bytes. */
 function filter({ refused = [], allowed, refusal = EPERM }: Launch): Uint8Array {
   const [LOAD, JUMP_IF_EQUAL, RETURN, ALLOW, ERRNO] = [0x20, 0x15, 0x06, 0x7fff0000, 0x00050000];
   const [NUMBER, FIRST_ARGUMENT] = [0, 16];
@@ -136,7 +136,7 @@ function filter({ refused = [], allowed, refusal = EPERM }: Launch): Uint8Array 
   return new Uint8Array(program.buffer);
 }
 
-/** Puts something unpleasant in place of descriptor `fd`. */
+/** Replaces descriptor `fd`, or closes it. */
 function spoil(fd: number, how: "closed" | "full" | "broken pipe"): void {
   if (how === "closed") must(libc.close(fd), "close");
   if (how === "full") must(libc.dup2(must(libc.open("/dev/full", O_RDWR), "open"), fd), "dup2");
@@ -154,7 +154,7 @@ function vector(strings: readonly string[]): { readonly vector: BigUint64Array; 
   return { vector: BigUint64Array.from([...memory.map((bytes) => BigInt(ptr(bytes))), 0n]), memory };
 }
 
-/** Sets everything up and becomes the program. The order matters: privileges go after what needs them, the filter last. */
+/** Sets everything up and becomes the program. The order matters: privileges go after the calls that need them, the filter last. */
 function launch(spec: Launch): void {
   if (spec.readOnlyRoot) {
     must(libc.unshare(CLONE_NEWNS), "unshare");
@@ -170,7 +170,7 @@ function launch(spec: Launch): void {
   if (spec.ownGroup) must(libc.setpgid(0, 0), "setpgid");
   if (spec.subreaper) must(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, null, 0, 0), "subreaper");
   if (spec.deadChild) {
-    // An orphan of the shell's, which becomes a child of PID 1: nothing in this process reaps it.
+    // An orphan from the shell becomes a child of PID 1: nothing in this process reaps it.
     Bun.spawnSync(["sh", "-c", "sleep 0.05 &"]);
     while (!childrenOf(process.pid).some((child) => child.state === "Z")) Bun.sleepSync(1);
   }
@@ -203,7 +203,7 @@ function launch(spec: Launch): void {
   );
   // "0" stands for the writer: cgroups(7).
   if (spec.cgroup !== undefined) writeFileSync(spec.cgroup, "0");
-  // Last but for the filter, and with nothing left to make: where memory is limited Bun itself may not get more.
+  // Last but for the filter, with nothing left to allocate: where memory is limited Bun itself may not get more.
   for (const [resource, value] of limits) must(libc.setrlimit(resource, value), "setrlimit");
   if (spec.noNewCode) must(libc.prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, null, 0, 0), "prctl(PR_SET_MDWE)");
   // Bun, which runs this file, leaves descriptors of its own open.

@@ -1,4 +1,4 @@
-/** Tables of what became of many signals: few outcomes, each with the signals that it is of. */
+/** Tables of the outcomes of many signals: each outcome once, with its signals. */
 
 /** Numbers in ascending order as text, with ranges: `1-31 34`. */
 function ranges(numbers: readonly number[]): string {
@@ -11,7 +11,7 @@ function ranges(numbers: readonly number[]): string {
   return parts.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(" ");
 }
 
-/** The signals of each outcome, as `ranges` writes them, in the order of the first of each. */
+/** Each outcome with its signals, as `ranges` writes them, in the order of the first one. */
 export function bySignals(
   outcomes: ReadonlyMap<number, unknown>,
 ): readonly (readonly [signals: string, outcome: unknown])[] {

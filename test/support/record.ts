@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { version } from "../../package.json";
 import { compileReference } from "../../scripts/reference/compile.ts";
 
-/** The file of the record: an answer for each case, or one for each placement of a case. */
+/** The file of the record: the answers of each case by place. */
 export const RECORD = join(import.meta.dir, "..", "contract", "reference.json");
 
 /** The file in which answers are collected for a new record, or undefined: see contract/record.ts. */
@@ -15,13 +15,13 @@ const COLLECTED = process.env["PAUSE_RECORD"];
 
 const record: Readonly<Record<string, Readonly<Record<string, unknown>>>> = JSON.parse(readFileSync(RECORD, "utf8"));
 
-/** The text that the program prints and the one that is recorded: the version changes, the record should not. */
+/** The printed text and the recorded one: the version changes, the record should not. */
 const [PRINTED, RECORDED] = [`pause.ts ${version}`, "pause.ts VERSION"];
 
-/** The placements of a program: each case has an answer for one of them or for both. */
+/** The places of a program: each case has an answer for one of them or for both. */
 export type Place = "PID 1" | "another PID";
 
-/** Refuses to leave something out of a new record: throws while it is being made if `missing` says that a case cannot be run. */
+/** Refuses to leave a case out of a new record: throws while one is being made if `missing` gives a reason to skip it. */
 export function mustRecord(title: string, missing: string | undefined | false): void {
   if (COLLECTED && missing) throw new Error(`cannot record "${title}": ${missing}`);
 }

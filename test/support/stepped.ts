@@ -1,6 +1,6 @@
 /**
- * Holds a pause at many moments of its start, however fast the machine is: the loader, asked by LD_DEBUG (ld.so(8)) to
- * say on standard error what it loads, waits with each line until the one before has been read, and so does pause itself.
+ * Holds a pause at many moments of its start, however fast the machine is: with LD_DEBUG (ld.so(8)) the loader reports on
+ * standard error what it loads, and it cannot write a line, nor can pause, before the previous one has been read.
  */
 import { dlopen } from "bun:ffi";
 import { closeSync, readSync } from "node:fs";
@@ -11,7 +11,7 @@ import { endOf, OURS, type Outcome } from "./subject.ts";
 /** pipe2(2): each write is a packet; fcntl(2): the size of a pipe, here one packet; poll(2): there is something to read. */
 const [O_DIRECT, O_CLOEXEC, F_SETPIPE_SZ, POLLIN] = [process.arch === "arm64" ? 0x10000 : 0x4000, 0x80000, 1031, 1];
 
-/** The longest that a line is waited for, in milliseconds. */
+/** The longest wait for a line, in milliseconds. */
 const PATIENCE = 60_000;
 
 const { symbols: libc } = dlopen("libc.so.6", {

@@ -18,8 +18,9 @@ import {
 } from "../support/calls.ts";
 import { type Case, observe } from "../support/compare.ts";
 import { NOT_FIRST, TERMINATED } from "../support/output.ts";
-import { IS_ROOT, NEEDS_MDWE, NEEDS_PID_ONE, testIf } from "../support/skip.ts";
+import { IS_ROOT, NEEDS_MDWE, NEEDS_PID_ONE, notInstalled, testIf } from "../support/skip.ts";
 import { IMAGE_USER, OURS, type Subject, start, startReady, whileRunning } from "../support/subject.ts";
+import { temporary } from "../support/temporary.ts";
 
 /** How a row is shown. */
 interface Shown {
@@ -235,7 +236,21 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
     ours: true,
   },
   // A part of glibc that is empty since 2.34, so that it changes nothing.
-  "a library of `LD_PRELOAD`": keeps({ env: { LD_PRELOAD: "librt.so.1" } }),
+  "a library of `LD_PRELOAD` or `LD_AUDIT`": keeps({ env: { LD_PRELOAD: "librt.so.1" } }),
+  "glibc's tunables `malloc.hugetlb=2` and `malloc.mmap_threshold`": {
+    hugetlb: keeps({ env: { GLIBC_TUNABLES: "glibc.malloc.hugetlb=2" } }),
+    mmap_threshold: keeps({ env: { GLIBC_TUNABLES: "glibc.malloc.mmap_threshold=1" } }),
+  },
+  "the executable rewritten by `strip` or `objcopy`": {
+    see(program) {
+      const path = join(temporary("stripped"), "pause");
+      Bun.spawnSync(["strip", "-o", path, program]);
+      return observe(path, { args: ["-v"] });
+    },
+    c: expect.objectContaining({ ready: false, exit: 0 }),
+    ours: { ready: false, exit: 127 },
+    missing: notInstalled("strip"),
+  },
   "a loader that shows symbols (`LD_DEBUG=bindings`, `symbols`, `all`)": Object.fromEntries(
     ["bindings", "symbols", "all"].map((shown) => [
       shown,
@@ -309,12 +324,13 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
       whileRunning(startReady({ program }), async ({ pid }) => {
         const fields = ["NoNewPrivs", "Seccomp", "Seccomp_filters"];
         const [its, mine] = [status(pid), status(process.pid)];
-        return fields.every((field) => its?.[field] === mine?.[field])
-          ? "as inherited"
-          : `no new: ${its?.["NoNewPrivs"]}`;
+        const inherited = fields.every((field) => its?.[field] === mine?.[field]);
+        const ignored = (mask(its, "SigIgn") >> BigInt(SIGCHLD - 1)) & 1n;
+        const privileges = inherited ? "as inherited" : `no new: ${its?.["NoNewPrivs"]}`;
+        return `${mask(its, "SigCgt").toString(16)}, CHLD ignored: ${ignored}, ${privileges}`;
       }),
-    c: "as inherited",
-    ours: "no new: 1",
+    c: "14002, CHLD ignored: 0, as inherited",
+    ours: "4002, CHLD ignored: 1, no new: 1",
   },
   "`/proc/1/exe`, `ns` and the like": { see: executableSeen, c: true, ours: false },
   "`--help`, `-h`, `--version`": Object.fromEntries(

@@ -17,7 +17,7 @@ import { hostPlatform } from "./executable/platforms.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
 
-/** How much is measured by default, and with --quick. */
+/** The extent by default, and with --quick. */
 const FULL: Extent = { rounds: 200, cold: 20, rest: 60, orphans: 100_000, sigterms: 12, instances: [1, 110] };
 const QUICK: Extent = { rounds: 50, cold: 3, rest: 5, orphans: 10_000, sigterms: 2, instances: [1, 10] };
 
@@ -55,10 +55,10 @@ const RECORD = join(ROOT, "scripts", "bench", "recorded.json");
 /** The record for this platform; empty if nobody has run `npm run bench -- --record` on it. */
 const RECORDED: Partial<Values> = (recorded as Record<string, Partial<Values>>)[hostPlatform().name] ?? {};
 
-/** How often the guard measures before a figure that is too high fails it: noise passes, a regression stays. */
+/** Measurements before a figure that is too high fails the guard: noise passes, a regression stays. */
 const ATTEMPTS = 3;
 
-/** How often it waits for a busy machine to calm down, and for how long each time, in milliseconds. */
+/** The number of times that it waits for a busy machine to calm down, and the milliseconds of each. */
 const [WAITS, WAIT] = [20, 5000];
 
 /** The program with which the guard measures storms. Throws an InputError if any of its figures cannot be measured here. */

@@ -2,7 +2,7 @@
 import { type EChartsOption, init } from "echarts";
 import type { Figure } from "./figures.ts";
 
-/** Each panel: the beginning of a figure's name, and a title. */
+/** The panels: the beginning of a figure's name, and a title. */
 const PANELS: readonly { figure: string; title: string }[] = [
   { figure: "`-v`", title: "-v, ms" },
   { figure: "ready", title: "ready, ms" },
@@ -20,7 +20,7 @@ const THEMES = {
   dark: { ground: "#0d1117", text: "#e6edf3", ours: "#4f9cf0", others: "#6e7681" },
 } as const;
 
-/** What a page is like that the chart is for. */
+/** The appearance of a page that the chart is for. */
 export type Theme = keyof typeof THEMES;
 
 /** All themes. */

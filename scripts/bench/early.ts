@@ -45,7 +45,7 @@ async function losesSigterm(
   }
 }
 
-/** What may be varied. */
+/** The circumstances of a start. */
 export interface Circumstances {
   /** Instead of DELAYS. */
   readonly delays?: readonly number[];

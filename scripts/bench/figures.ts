@@ -9,7 +9,7 @@ import { readyTime, type Start, versionTime } from "./start.ts";
 import { interleaved, type Summary, summary } from "./statistics.ts";
 import { BURST, type Storms, storms } from "./storm.ts";
 
-/** How much is measured. */
+/** The extent of all measurements. */
 export interface Extent {
   /** Starts of each kind and program. */
   readonly rounds: number;
@@ -21,7 +21,7 @@ export interface Extent {
   readonly orphans: number;
   /** SIGTERMs for each program and delay. */
   readonly sigterms: number;
-  /** How many instances are weighed together, in rising order. */
+  /** Numbers of instances that are weighed together, in rising order. */
   readonly instances: readonly number[];
 }
 

@@ -6,7 +6,7 @@ import { ratio } from "./table.ts";
 /** The largest spread, as a part of the median, at which a run's times are still compared. A quiet machine shows half of it. */
 export const MOST_SPREAD = 0.2;
 
-/** How much a figure may exceed its record, in its own unit; or, for a time as a ratio to the empty program's, the spread of the run. */
+/** The amount by which a figure may exceed its record, in its own unit; or, for a time as a ratio to the empty program's, the spread of the run. */
 type Tolerance = number | "spread";
 
 /**
@@ -39,7 +39,7 @@ export type Values = Record<Guarded, number>;
 /** One run of the guard. */
 export interface Measured {
   readonly values: Values;
-  /** How far apart the empty program's times were, as a part of their median: 0.2 if most lie within 20 % of each other. */
+  /** The spread of the empty program's times, as a part of their median: 0.2 if most lie within 20 % of each other. */
   readonly spread: number;
 }
 

@@ -8,7 +8,7 @@ export interface Summary {
   readonly low: number;
   /** 90th percentile. */
   readonly high: number;
-  /** How many values. */
+  /** The number of values. */
   readonly count: number;
 }
 

@@ -18,7 +18,7 @@ export const NO_REFERENCE = "no C compiler (cc) to build the reference with";
 
 let elsewhere: string | undefined;
 
-/** Where programs are put: dist/, or for this process's time a folder of its own where the project cannot be written. */
+/** The folder for programs: dist/, or for this process's time a folder of its own where the project cannot be written. */
 function output(): string {
   try {
     accessSync(existsSync(DIST) ? DIST : ROOT, constants.W_OK);

@@ -16,7 +16,7 @@ export function drawsOf(seed: string): Draw {
 /** Something that happens to a pod. */
 export interface Disturbance {
   readonly name: string;
-  /** How often it is drawn, compared with the others. */
+  /** Its share of the draws, compared with the others. */
   readonly weight: number;
   /** The reason that it is not possible with this pod, or undefined if it is. */
   missing?(pod: Pod): string | undefined;

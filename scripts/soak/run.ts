@@ -26,7 +26,7 @@ export interface Soak {
 export interface Summary {
   readonly orphans: number;
   readonly steps: number;
-  /** How often each disturbance came, or why it never did. */
+  /** The number of times that each disturbance came, or the reason that it never did. */
   readonly disturbances: Readonly<Record<string, number | string>>;
   /** RssAnon when it was ready and at the end, in kB. */
   readonly rssAnon: readonly [before: number, after: number];

@@ -14,7 +14,7 @@ export interface Profile {
   /** These and no others: calls in the processor's other modes are refused. */
   readonly architectures: readonly string[];
   readonly syscalls: readonly {
-    /** Whose calls these are; for human readers only. */
+    /** The callers; for human readers only. */
     readonly comment: string;
     readonly names: readonly string[];
     readonly action: "SCMP_ACT_ALLOW";
@@ -22,7 +22,7 @@ export interface Profile {
 }
 
 /**
- * What runc 1.1 and 1.3 and crun 1.8 and 1.28 need between installing their filter and starting pause. Without
+ * The calls that runc 1.1 and 1.3 and crun 1.8 and 1.28 need between installing their filter and starting pause. Without
  * no_new_privs the filter comes before the change of user. test/engines/seccomp runs them with it.
  */
 const RUNTIMES: Readonly<Record<string, readonly string[]>> = {

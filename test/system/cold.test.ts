@@ -6,11 +6,11 @@ import { coldObstacle, coldStarts, DISK_NAME, NO_LOOP_DEVICE, READ_AHEAD } from 
 import { C_READY, OURS_READY, type Program } from "../../scripts/bench/programs.ts";
 import { ROOT } from "../../scripts/command/project.ts";
 import { until } from "../../scripts/linux/proc.ts";
-import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
-import { testUnless } from "../support/skip.ts";
+import { compileReference } from "../../scripts/reference/compile.ts";
+import { NEEDS_CC, testUnless } from "../support/skip.ts";
 import { OURS } from "../support/subject.ts";
 
-const missing = coldObstacle() ?? (compileReference() ? undefined : NO_REFERENCE);
+const missing = coldObstacle() ?? NEEDS_CC;
 const obstacle = missing ?? ((await coldStarts([], 0)) ? undefined : NO_LOOP_DEVICE);
 
 const both = { args: [], version: true };

@@ -5,12 +5,12 @@ import { DELAYS, lostSigterms } from "../../scripts/bench/early.ts";
 import { C_READY, OURS_READY } from "../../scripts/bench/programs.ts";
 import { type Processor, processor } from "../../scripts/linux/cgroup.ts";
 import { WITH_US } from "../../scripts/linux/namespace.ts";
-import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
-import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
+import { compileReference } from "../../scripts/reference/compile.ts";
+import { NEEDS_CC, NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 import { OURS } from "../support/subject.ts";
 
 const reference = compileReference();
-const missing = NEEDS_PID_ONE ?? (reference ? undefined : NO_REFERENCE);
+const missing = NEEDS_PID_ONE ?? NEEDS_CC;
 
 const probe = processor();
 probe?.remove();

@@ -2,12 +2,12 @@
 import { expect } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { compileReference, NO_REFERENCE } from "../../scripts/reference/compile.ts";
+import { compileReference } from "../../scripts/reference/compile.ts";
 import { DISTURBANCES } from "../../scripts/soak/disturbances.ts";
 import { soak } from "../../scripts/soak/run.ts";
 import { ALLOWED } from "../../scripts/soak/trace.ts";
 import { runScript } from "../support/project.ts";
-import { NEEDS_PID_ONE, NEEDS_TRACING, testUnless } from "../support/skip.ts";
+import { NEEDS_CC, NEEDS_PID_ONE, NEEDS_TRACING, testUnless } from "../support/skip.ts";
 import { temporary } from "../support/temporary.ts";
 
 testUnless(NEEDS_PID_ONE, "some seconds of everything leave nothing behind", async () => {
@@ -32,9 +32,8 @@ testUnless(NEEDS_TRACING, traced, async () => {
 });
 
 const reference = compileReference();
-const other = NEEDS_PID_ONE ?? (reference ? undefined : NO_REFERENCE);
 testUnless(
-  other,
+  NEEDS_PID_ONE ?? NEEDS_CC,
   "a program that ends with other words does not pass, and one that ends at once is told apart",
   async () => {
     const wanted = { seed: 1, seconds: 1, orphans: 1, rest: 0, trace: false };

@@ -3,6 +3,7 @@ import { dlopen } from "bun:ffi";
 import { test } from "bun:test";
 import { closeSync, openSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
+import { ROOT } from "../../scripts/command/project.ts";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { mask, status } from "../../scripts/linux/proc.ts";
 import { NO_REFERENCE } from "../../scripts/reference/compile.ts";
@@ -33,7 +34,8 @@ export const NEEDS_PID_ONE: string | undefined = NAMESPACE ? undefined : NO_PID_
 
 /** … what runs as another user than root. */
 export const NEEDS_OTHER_USER: string | undefined =
-  NEEDS_ROOT ?? (isOpenToOthers(tmpdir()) ? undefined : "no other user may enter the folder for temporary files");
+  NEEDS_ROOT ??
+  ([ROOT, tmpdir()].some(isOpenToOthers) ? undefined : "no other user may enter the folder for temporary files");
 
 /** … what asks the C reference alone. */
 export const NEEDS_CC: string | undefined = Bun.which("cc") ? undefined : NO_REFERENCE;

@@ -9,15 +9,14 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { markdownTable } from "markdown-table";
 import { ROOT } from "../../scripts/command/project.ts";
-import { hostPlatform, PLATFORMS } from "../../scripts/executable/platforms.ts";
+import { hostPlatform } from "../../scripts/executable/platforms.ts";
 import { childrenOf, hasEnded, isReady, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { compileStatic, NO_REFERENCE } from "../../scripts/reference/compile.ts";
-import { callsOf } from "../../scripts/syscalls/profile.ts";
 import { numberOf } from "../support/calls.ts";
 import type { Launch } from "../support/launch.ts";
 import { TERMINATED } from "../support/output.ts";
-import { calls, profile } from "../support/profile.ts";
+import { calls } from "../support/profile.ts";
 import { image } from "../support/project.ts";
 import { NEEDS_PID_ONE, NEEDS_ROOT, testUnless } from "../support/skip.ts";
 import { settled, start } from "../support/subject.ts";
@@ -31,6 +30,9 @@ const { ENOSYS } = constants.errno;
 
 /** The call that a test cannot refuse: the launcher's own last one. */
 const NOT_REFUSED = "execve";
+
+/** Introduces the calls that are in no row. */
+const UNNEEDED = "Both run without any of these:";
 
 /** Introduces the smallest list with which pause runs as it should: found by leaving out one call after another. */
 const SMALLEST = "It runs, locked, with these alone:";
@@ -76,9 +78,9 @@ async function verdict(program: "ours" | "reference", filter: Partial<Launch>): 
   return { fate, said: first || (fate === RUNS ? "says nothing" : "") };
 }
 
-/** One row of the table. */
-async function row(name: string, platforms: string): Promise<string[]> {
-  if (name === NOT_REFUSED) return [`\`${name}\``, platforms, "cannot start", "", "cannot start"];
+/** The cells of the call `name`: the fate of ours without it, what it says, and the fate of the reference. */
+async function without(name: string): Promise<string[]> {
+  if (name === NOT_REFUSED) return ["cannot start", "", "cannot start"];
   const both = async (program: "ours" | "reference") => {
     const refused = [[numberOf(name) ?? 0] as const];
     const [eperm, enosys] = [await verdict(program, { refused }), await verdict(program, { refused, refusal: ENOSYS })];
@@ -86,7 +88,7 @@ async function row(name: string, platforms: string): Promise<string[]> {
     return { ...eperm, fate: eperm.fate === enosys.fate ? eperm.fate : `${eperm.fate}; ENOSYS: ${enosys.fate}` };
   };
   const { fate, said } = await both("ours");
-  return [`\`${name}\``, platforms, fate, said.replaceAll("|", "\\|"), (await both("reference")).fate];
+  return [fate, said.replaceAll("|", "\\|"), (await both("reference")).fate];
 }
 
 /** True if it runs, locked, and says nothing but its end where all but `names` is refused, with either error. */
@@ -114,14 +116,17 @@ testUnless(NEEDS_PID_ONE ?? NEEDS_ROOT ?? NEEDS_STATIC, title, async () => {
   for (const name of ["dev", "proc"]) await mkdir(join(root, name), { recursive: true });
   expect(await runsWith(calls)).toBe(true);
 
-  const names = PLATFORMS.map(({ name }) => name);
-  const callers = (call: string) =>
-    PLATFORMS.filter(({ name }) => callsOf(profile, names)[name]?.includes(call)).map((it) => it.architecture);
+  const quoted = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(", ");
   const rows: string[][] = [];
-  for (const name of calls) rows.push(await row(name, callers(name).join(", ")));
-  const head = ["refused", "called on", "pause-ts", "says", "C pause"];
-  const needed = (await smallest()).map((name) => `\`${name}\``).join(", ");
-  const text = `${markdownTable([head, ...rows], { alignDelimiters: false })}\n\n${SMALLEST} ${needed}.\n`;
+  const unneeded: string[] = [];
+  for (const name of calls) {
+    const cells = await without(name);
+    if (cells.join() === `${RUNS},,${RUNS}`) unneeded.push(name);
+    else rows.push([quoted([name]), ...cells]);
+  }
+  const table = markdownTable([["refused", "pause-ts", "says", "C pause"], ...rows], { alignDelimiters: false });
+  const lists = `${UNNEEDED} ${quoted(unneeded)}.\n\n${SMALLEST} ${quoted(await smallest())}.\n`;
+  const text = `${table}\n\n${lists}`;
   const document = await Bun.file(DOCUMENT).text();
   const [before = "", rest = ""] = document.split(BEGIN);
   const [recorded = "", after = ""] = rest.split(END);

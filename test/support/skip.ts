@@ -50,7 +50,7 @@ export const NEEDS_MDWE: string | undefined =
 
 /** … what reads the memory of a child: a kernel may deny even that. */
 export const MEMORY_DENIED: string | undefined = (() => {
-  const child = Bun.spawn(["sleep", "60"]);
+  const child = Bun.spawn(["/bin/sleep", "60"]);
   try {
     closeSync(openSync(`/proc/${child.pid}/mem`, "r"));
     return undefined;

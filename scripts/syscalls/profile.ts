@@ -1,4 +1,4 @@
-/** The seccomp profile in docs/: which calls it allows, and for whom. */
+/** The seccomp profile in docs/: the calls that it allows, and their callers. */
 import { join } from "node:path";
 import { ROOT } from "../command/project.ts";
 
@@ -32,37 +32,24 @@ const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** The profile that allows `calls` and those that runtimes need besides: each call once, with who makes it. */
+/** The profile that allows `calls` and those that runtimes need besides: each call once, with its callers. */
 export function profileOf(calls: Calls): Profile {
-  const platforms = Object.keys(calls);
-  const makers = new Map<string, string[]>();
-  for (const platform of platforms) {
-    for (const call of calls[platform] ?? []) makers.set(call, [...(makers.get(call) ?? []), platform]);
-  }
-  const groups = new Map<string, string[]>();
-  for (const [call, by] of [...makers].sort()) groups.set(`${by}`, [...(groups.get(`${by}`) ?? []), call]);
-  for (const [runtime, names] of Object.entries(RUNTIMES)) {
-    groups.set(
-      runtime,
-      names.filter((name) => !makers.has(name)),
-    );
-  }
+  const all = [...new Set(Object.values(calls).flat())].sort();
+  const callers = (call: string) => Object.keys(calls).filter((platform) => calls[platform]?.includes(call));
+  const groups = [...Map.groupBy(all, (call) => callers(call).join(","))];
+  const others = Object.entries(RUNTIMES).map(([runtime, names]): [string, string[]] => [
+    runtime,
+    names.filter((name) => !all.includes(name)),
+  ]);
   return {
     defaultAction: "SCMP_ACT_ERRNO",
     architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
-    syscalls: [...groups].map(([comment, names]) => ({ comment, names, action: "SCMP_ACT_ALLOW" })),
+    syscalls: [...groups, ...others].map(([comment, names]) => ({ comment, names, action: "SCMP_ACT_ALLOW" })),
   };
 }
 
 /** The calls of each platform of `platforms` that a profile made by `profileOf` allows. */
 export function callsOf({ syscalls }: Profile, platforms: readonly string[]): Calls {
-  return Object.fromEntries(
-    platforms.map((platform) => [
-      platform,
-      syscalls
-        .filter(({ comment }) => comment.split(",").includes(platform))
-        .flatMap(({ names }) => names)
-        .sort(),
-    ]),
-  );
+  const of = (platform: string) => syscalls.filter(({ comment }) => comment.split(",").includes(platform));
+  return Object.fromEntries(platforms.map((it) => [it, of(it).flatMap(({ names }) => names.toSorted())]));
 }

@@ -27,15 +27,17 @@ export function programOf(tracer: Tracer, platform: Platform): string {
 /** Mounts the folders that the program needs into the root `$0`, in namespaces that end with it, and runs `$@` there by chroot(1). */
 const ENTER = 'mount --rbind /dev "$0/dev" && PATH=$PATH:/usr/sbin exec chroot "$0" "$@"';
 
-/** The command to append pause's arguments to: traced to `log`, with the files of `root` and no others. */
+/** The command to append pause's arguments to: traced to `log`, with the files of `root` and no others. PID 1 starts with a child. */
 function command(tracer: Tracer, platform: Platform, root: string, log: string, pidOne: boolean): string[] {
   if (tracer === "qemu") {
     return [programOf(tracer, platform), "-strace", "-D", log, "-L", root, join(root, "pause")];
   }
   const user = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
   const pid = pidOne ? ["--pid", "--fork", "--kill-child", `--mount-proc=${join(root, "proc")}`] : ["--mount"];
-  const proc = pidOne ? "" : 'mount --rbind /proc "$0/proc" && ';
-  return ["strace", "-f", "-qq", "-o", log, "unshare", ...user, ...pid, "sh", "-ec", `${proc}${ENTER}`, root, "/pause"];
+  // The child of the shell becomes a child of pause, which the shell becomes by exec.
+  const first = pidOne ? "sleep 1000 & " : 'mount --rbind /proc "$0/proc" && ';
+  const strace = ["strace", "-f", "-qq", "-o", log];
+  return [...strace, "unshare", ...user, ...pid, "sh", "-ec", `${first}${ENTER}`, root, "/pause"];
 }
 
 /**
@@ -65,18 +67,15 @@ export async function trace(tracer: Tracer, platform: Platform, root: string, fo
   for (const name of ["dev", "proc"]) await mkdir(join(root, name), { recursive: true });
   const found = new Set<string>(tracer === "qemu" ? HIDDEN : []);
 
-  async function run(name: string, args: readonly string[], { pidOne = false, orphan = false } = {}): Promise<void> {
+  async function run(name: string, args: readonly string[], pidOne = false): Promise<void> {
     const log = join(folder, `${platform.name}-${tracer}-${name}`);
-    const traced = command(tracer, platform, root, log, pidOne);
-    // The shell's child becomes pause's: the shell becomes pause by exec.
-    const index = traced.indexOf("-ec") + 1;
-    if (orphan) traced[index] = `sleep 1000 & ${traced[index]}`;
-    const child = Bun.spawn([...traced, ...args], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+    const words = [...command(tracer, platform, root, log, pidOne), ...args];
+    const child = Bun.spawn(words, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
     const text = child.stderr.text();
     try {
-      if (args.length === 0) await end(child, orphan);
+      if (args.length === 0) await end(child);
       if ((await child.exited) !== 0)
-        throw new InputError(`${traced.join(" ")}: status ${child.exitCode}: ${await text}`);
+        throw new InputError(`${words.join(" ")}: status ${child.exitCode}: ${await text}`);
     } finally {
       if (child.exitCode === null)
         for (const { pid } of [...descendantsOf(child.pid), child]) process.kill(pid, "SIGKILL");
@@ -84,24 +83,23 @@ export async function trace(tracer: Tracer, platform: Platform, root: string, fo
     for (const call of await callsIn(log, tracer)) found.add(call);
   }
 
-  /** Ends the pause below `child` with SIGTERM once it is ready and, if it has one, a child of it has died. */
-  async function end(child: Bun.Subprocess, orphan: boolean): Promise<void> {
+  /** Ends the pause below `child` with SIGTERM once it is ready, after its children if it has any. */
+  async function end(child: Bun.Subprocess): Promise<void> {
     const pid = await until("pause to be ready", () => {
       if (child.exitCode !== null) return -1;
       if (tracer === "qemu") return sleepsWithHandlers(status(child.pid)) && child.pid;
       return descendantsOf(child.pid).find(({ pid }) => isReady(pid))?.pid;
     });
-    if (pid > 0 && orphan) {
-      for (const { pid: sleep } of childrenOf(pid)) process.kill(sleep, "SIGKILL");
-      await until("the child to be reaped", () => childrenOf(pid).length === 0);
-    }
-    if (pid > 0) process.kill(pid, "SIGTERM");
+    if (pid < 0) return;
+    for (const { pid: sleep } of childrenOf(pid)) process.kill(sleep, "SIGKILL");
+    await until("its children to be reaped", () => childrenOf(pid).length === 0);
+    process.kill(pid, "SIGTERM");
   }
 
   await run("version", ["-v"]);
   await run("help", ["--help"]);
   // Under the emulator of the machine's own architecture it never gets to wait: the two would share their addresses.
   if (tracer === "strace" || platform !== hostPlatform()) await run("wait", []);
-  if (tracer === "strace") await run("reap", [], { pidOne: true, orphan: true });
+  if (tracer === "strace") await run("reap", [], true);
   return [...found].sort();
 }

@@ -1,16 +1,15 @@
 /** SIGTERM to a PID 1 that starts: it is lost no more often than with dynamic C, whose handler is there as early as any can be. */
 import { expect } from "bun:test";
+import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { DELAYS, lostSigterms } from "../../scripts/bench/early.ts";
 import { C_READY, OURS_READY } from "../../scripts/bench/programs.ts";
 import { type Processor, processor } from "../../scripts/linux/cgroup.ts";
 import { WITH_US } from "../../scripts/linux/namespace.ts";
+import { until } from "../../scripts/linux/proc.ts";
 import { compileReference } from "../../scripts/reference/compile.ts";
 import { NEEDS_CC, NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 import { OURS } from "../support/subject.ts";
-
-const reference = compileReference();
-const missing = NEEDS_PID_ONE ?? NEEDS_CC;
 
 const probe = processor();
 probe?.remove();
@@ -19,58 +18,49 @@ const NO_CGROUP = probe ? undefined : "no cgroup can be made here that limits pr
 const both = { args: [], version: true };
 const programs = [
   { ...both, name: "ours", path: OURS, ready: OURS_READY },
-  { ...both, name: "C", path: reference ?? "", ready: C_READY },
+  { ...both, name: "C", path: compileReference() ?? "", ready: C_READY },
 ];
 
-/** Expects that ours loses no more of `rounds` SIGTERMs at each delay than C and a quarter, and what chance adds: three standard deviations. */
-async function expectFewLost(rounds: number, cgroup?: string): Promise<void> {
-  const lost = await lostSigterms(programs, rounds, cgroup === undefined ? {} : { cgroup });
+/** Expects that ours loses no more of `rounds` SIGTERMs at each delay than C and a quarter, and four standard deviations, for chance. */
+async function expectFewLost(rounds: number, cgroup = ""): Promise<void> {
+  const lost = await lostSigterms(programs, rounds, { cgroup });
   const [ours = 0, c = 0] = lost.map((counts) => counts.reduce((sum, count) => sum + count));
   const variance = (count: number) => count * (1 - count / (rounds * DELAYS.length));
-  const chance = 1 + 3 * Math.sqrt(variance(ours) + 1.25 ** 2 * variance(c));
+  const chance = 1 + 4 * Math.sqrt(variance(ours) + 1.25 ** 2 * variance(c));
   console.log(`lost of ${rounds * DELAYS.length} early SIGTERMs: ${ours}, C ${c}; by delay ${lost.join(" and ")}`);
   expect(ours).toBeLessThanOrEqual(1.25 * c + chance);
 }
 
-/** Runs `task` while each processor has something else to do. */
+/** Does `task` while each processor has something else to do. */
 async function whileBusy(task: () => Promise<void>): Promise<void> {
   const loops = cpus().map(() => Bun.spawn([...WITH_US, "sh", "-c", "while :; do :; done"]));
-  try {
-    await task();
-  } finally {
+  await task().finally(() => {
     for (const loop of loops) loop.kill("SIGKILL");
-  }
+  });
 }
 
-/** Runs `task` with the file by which a process enters a cgroup that `limit` has been called with. */
-async function withProcessor(
-  limit: (cgroup: Processor) => void,
-  task: (procs: string) => Promise<void>,
-): Promise<void> {
+/** Does `task` with the file by which a process enters a cgroup that `limit` has been called with. */
+async function limited(limit: (it: Processor) => void, task: (procs: string) => Promise<void>): Promise<void> {
   const cgroup = processor();
   if (!cgroup) throw new Error(NO_CGROUP);
   limit(cgroup);
-  try {
-    await task(cgroup.procs);
-  } finally {
-    cgroup.remove();
-  }
+  await task(cgroup.procs);
+  await until("the cgroup to be empty", () => readFileSync(cgroup.procs, "utf8") === "");
+  cgroup.remove();
 }
 
+const missing = NEEDS_PID_ONE ?? NEEDS_CC;
 testUnless(missing, "on an idle machine", () => expectFewLost(12));
-
 testUnless(missing, "with all processors busy", () => whileBusy(() => expectFewLost(12)));
-
 testUnless(missing ?? NO_CGROUP, "with the smallest share of busy processors", () =>
-  withProcessor(
-    (cgroup) => cgroup.leastShare(),
+  limited(
+    (it) => it.leastShare(),
     (procs) => whileBusy(() => expectFewLost(3, procs)),
   ),
 );
-
 testUnless(missing ?? NO_CGROUP, "at 1 % of a processor", () =>
-  withProcessor(
-    (cgroup) => cgroup.quota(1),
+  limited(
+    (it) => it.quota(1),
     (procs) => expectFewLost(6, procs),
   ),
 );

@@ -28,13 +28,13 @@ await command(
     for (const release of releases) {
       await withFolder(DIST, async (folder) => {
         const project = join(folder, "project");
-        const { printed, bun } = await prepare(release, project);
+        const printed = await prepare(release, project);
         if (args.table === undefined) {
           await replace(project, release);
           console.log(
             `${printed}Bun ${release} is pinned and installed. Next: CONTRIBUTING.md, "How to move to a new Bun"`,
           );
-        } else rows.push(await rowOf(release, project, bun));
+        } else rows.push(await rowOf(release, project));
       });
     }
     if (rows.length > 0)

@@ -38,9 +38,9 @@ export async function releaseNamed(name: string): Promise<string> {
  * Makes the new folder `project` a copy of the project in which `release` is pinned, with both platforms' Buns in its cache,
  * and builds both executables.
  *
- * Returns what the builds print, and the path of this machine's Bun of that release. Throws an InputError if anything fails.
+ * Returns what the builds print. Throws an InputError if anything fails.
  */
-export async function prepare(release: string, project: string): Promise<{ printed: string; bun: string }> {
+export async function prepare(release: string, project: string): Promise<string> {
   await mkdir(project);
   for (const name of await readdir(ROOT)) {
     if (/^(\.git|dist|node_modules)$/.test(name)) continue;
@@ -75,7 +75,7 @@ export async function prepare(release: string, project: string): Promise<{ print
     if (status !== 0) throw new InputError(`Bun ${release} does not build: ${stderr.trim().replace(/^error: /, "")}`);
     printed += stdout;
   }
-  return { printed, bun };
+  return printed;
 }
 
 /** Puts the pins of the copy `project` in place, and what was built, and installs the Bun. If it cannot be installed, the old pins are back. */

@@ -3,6 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, withProgress } from "../command/report.ts";
 import { run } from "../command/run.ts";
+import { npm } from "../executable/bun.ts";
 import { hostPlatform } from "../executable/platforms.ts";
 import { isReady, status, until } from "../linux/proc.ts";
 
@@ -44,8 +45,11 @@ async function peakOf(path: string): Promise<number> {
   }
 }
 
-/** Returns the row of `release`, with which the copy `project` of the project is built, and which is installed at `bun`. Throws an InputError if anything fails. */
-export async function rowOf(release: string, project: string, bun: string): Promise<string[]> {
+/** Returns the row of `release`, with which the copy `project` of the project is built. Throws an InputError if anything fails. */
+export async function rowOf(release: string, project: string): Promise<string[]> {
+  // Not the packages of the project itself, among which are another Bun and its types.
+  await npm(`bun@${release}`, ["ci", "--prefer-offline"], project);
+  const bun = join(project, "node_modules", ".bin", "bun");
   const make = async (what: string, args: readonly string[]): Promise<string> => {
     const { status, stdout, stderr } = await withProgress(
       `Bun ${release}: ${what}`,

@@ -1,8 +1,6 @@
 /** Each row of scripts/differences.ts still holds: a difference that is gone fails here and leaves the table. */
 import { expect } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
 import { DIFFERENCES, type Difference, type Title } from "../../scripts/differences.ts";
 import { childrenOf, isReady, mask, sleepsWithHandlers, status, until } from "../../scripts/linux/proc.ts";
 import { SIGABRT, SIGCHLD, SIGSEGV } from "../../scripts/linux/signals.ts";
@@ -22,7 +20,7 @@ import { IS_ROOT, NEEDS_MDWE, NEEDS_PID_ONE, notInstalled, testIf } from "../sup
 import { IMAGE_USER, OURS, type Subject, start, startReady, whileRunning } from "../support/subject.ts";
 import { temporary } from "../support/temporary.ts";
 
-/** How a row is shown. */
+/** A way to show a row. */
 interface Shown {
   /** What is seen of a program: the same on every machine. */
   readonly see: (program: string) => Promise<unknown>;
@@ -78,7 +76,7 @@ const edge = (resource: number, c: number, ours: number): Shown => ({
   ours,
 });
 
-/** Whether more memory stays than the heap of a C program: ours has 0.1 MiB, or 0.45 with pages of 64 KiB. */
+/** Shows whether more memory stays than the heap of a C program: ours has 0.1 MiB, or 0.45 with pages of 64 KiB. */
 const keeps = (launch: Omit<Case, "pidOne">): Shown => ({
   see: (program) =>
     whileRunning(startReady({ program, ...launch }), async ({ pid }) => {
@@ -100,20 +98,13 @@ function ticks(pid: number, first: number): number {
 }
 const [UTIME, CUTIME] = [14, 16];
 
-/** Whether it comes to wait, or takes a second of processor time without. */
-async function waitsOrSpins(program: string, it: Case): Promise<string> {
-  const { pidOne = false, ...launch } = it;
-  return whileRunning(start({ program, ...launch }, { pidOne }), ({ pid }) => {
-    const started = () => readFileSync(`/proc/${pid}/comm`, "utf8") === "pause\n";
-    return until(
-      "the program to wait or to spin",
-      () => (isReady(pid) ? "waits" : started() && ticks(pid, UTIME) > 100 && "spins"),
-      240,
-    );
-  });
-}
+/** Returns "waits" if it does beside an empty /dev/urandom, "spins" if it has used a second of processor time instead. */
+const waitsOrSpins = (program: string): Promise<string> =>
+  whileRunning(start({ program, covered: [["/dev/urandom", "/dev/null"]] }, { pidOne: true }), ({ pid }) =>
+    until("it to wait or to spin", () => (isReady(pid) ? "waits" : ticks(pid, UTIME) > 100 && "spins"), 240),
+  );
 
-/** Why no core file can be looked for. */
+/** The reason why no core file can be looked for, if there is one. */
 function noCores(): string | undefined {
   const pattern = readFileSync("/proc/sys/kernel/core_pattern", "utf8").trim();
   if (!/^[\w.%-]+$/.test(pattern)) return "core files do not go to the working directory here";
@@ -121,20 +112,16 @@ function noCores(): string | undefined {
   return /^(unlimited|\d{5,})\n$/.test(stdout.toString()) ? undefined : "the hard limit allows no core files";
 }
 
-/** What a signal leaves in the working directory. */
+/** Returns the signal that ended it, and how many files it left in the working directory. */
 async function core(program: string): Promise<string> {
-  const directory = mkdtempSync(join(tmpdir(), "pause-core-"));
-  try {
-    const subject = await startReady({ program, directory, limits: [[RLIMIT_CORE, 64 * MIB]] });
-    process.kill(subject.pid, SIGSEGV);
-    const { signal } = await subject.ended();
-    return `signal ${signal}, ${readdirSync(directory).length} files`;
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+  const directory = temporary("core");
+  const subject = await startReady({ program, directory, limits: [[RLIMIT_CORE, 64 * MIB]] });
+  process.kill(subject.pid, SIGSEGV);
+  const { signal } = await subject.ended();
+  return `signal ${signal}, ${readdirSync(directory).length} files`;
 }
 
-/** Whether another process of the same user, which is not root, may see which file the program runs. */
+/** True if another process of the same user, which is not root, may see which file the program runs. */
 async function executableSeen(program: string): Promise<boolean> {
   const user = IS_ROOT ? { user: IMAGE_USER } : {};
   return whileRunning(startReady({ program, ...user }), async ({ pid }) => {
@@ -143,7 +130,7 @@ async function executableSeen(program: string): Promise<boolean> {
   });
 }
 
-/** What becomes of a child that dies while the program is stopped, or has SIGCHLD blocked. */
+/** Returns the fate of a child that dies while the program is stopped, or has SIGCHLD blocked. */
 async function deadChild(starting: Promise<Subject>, hold: (subject: Subject) => Promise<unknown>): Promise<string> {
   return whileRunning(starting, async (subject) => {
     const { pid } = await until("the child", () => childrenOf(subject.pid)[0]);
@@ -161,12 +148,12 @@ const refused = (...names: readonly string[]): Case => ({
   refused: names.map((name) => [numberOf(name) ?? NO_CALL] as const),
 });
 
-/** Why what takes the processor models is skipped here. */
+/** The reason to skip what needs processor models. */
 const QEMU = Bun.which("qemu-x86_64-static");
 const NEEDS_QEMU =
   process.arch !== "x64" ? "for x86-64" : QEMU ? undefined : "qemu-x86_64-static (qemu-user-static) is not installed";
 
-/** Whether the program comes as far as to print its version on a processor without `model`'s features. */
+/** Shows whether the program comes as far as to print its version on a processor without `model`'s features. */
 const onProcessor = (model: string): Shown => ({
   async see(program) {
     const { signalCode, stdout } = Bun.spawnSync([QEMU ?? "", "-cpu", model, program, "-v"], { env: {} });
@@ -177,7 +164,7 @@ const onProcessor = (model: string): Shown => ({
   missing: NEEDS_QEMU,
 });
 
-/** How each row is shown: one way, or several by name. */
+/** The way in which each row is shown, or several by name. */
 const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = {
   "address space under 267 MiB, data under 196 MiB": {
     "address space": edge(RLIMIT_AS, MIB, 512 * MIB),
@@ -224,7 +211,7 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
   },
   "no `/dev/urandom`": launched({ covered: [["/dev"]], pidOne: true }, ABORTS_FIRST),
   "`/dev/urandom` that reads 0 bytes": {
-    see: (program) => waitsOrSpins(program, { covered: [["/dev/urandom", "/dev/null"]], pidOne: true }),
+    see: waitsOrSpins,
     c: "waits",
     ours: "spins",
     missing: NEEDS_PID_ONE,

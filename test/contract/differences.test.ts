@@ -1,6 +1,7 @@
 /** Each row of scripts/differences.ts still holds: a difference that is gone fails here and leaves the table. */
 import { expect } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { DIFFERENCES, type Difference, type Title } from "../../scripts/differences.ts";
 import { childrenOf, isReady, mask, sleepsWithHandlers, status, until } from "../../scripts/linux/proc.ts";
 import { SIGABRT, SIGCHLD, SIGSEGV } from "../../scripts/linux/signals.ts";

@@ -36,6 +36,7 @@ function removeLeft(root: string): void {
 /** A cgroup of this process. It is removed at the latest when this process ends. */
 export class Cgroup {
   readonly #folder: string;
+  readonly #thaw: () => void;
   readonly #undo: () => void;
   /** True for version 1. */
   protected readonly v1: boolean;
@@ -43,9 +44,11 @@ export class Cgroup {
   constructor(folder: string, v1: boolean) {
     this.#folder = folder;
     this.v1 = v1;
+    this.#thaw = () => thaw(folder);
     this.#undo = () => removeCgroup(folder);
     atExit(this.#undo);
-    process.prependListener("exit", () => thaw(folder));
+    // Before the processes in it are killed.
+    process.prependListener("exit", this.#thaw);
   }
 
   /** The file that a process writes its PID to in order to enter. */
@@ -64,7 +67,7 @@ export class Cgroup {
   /** Removes it. Throws if a process is left in it. */
   remove(): void {
     rmdirSync(this.#folder);
-    process.off("exit", this.#undo);
+    for (const listener of [this.#thaw, this.#undo]) process.off("exit", listener);
   }
 }
 

@@ -1,11 +1,11 @@
 /** Every child and orphan is reaped, whatever the burst, and no live child is touched: as PID 1, and seen without a privilege. */
 import { describe, expect, test } from "bun:test";
-import { childrenOf, contextSwitches, isReady, status, until } from "../../scripts/linux/proc.ts";
+import { childrenOf, contextSwitches, isReady, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { expectBurstReaped, inside, noneLeft } from "../support/burst.ts";
 import { TERMINATED } from "../support/output.ts";
 import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
-import { OURS, start, startReady, whileRunning } from "../support/subject.ts";
+import { OURS, startReady, whileRunning } from "../support/subject.ts";
 
 const pidOne = { pidOne: true };
 
@@ -44,14 +44,6 @@ inNamespace("a child that stops and continues does not wake it and stays", () =>
 );
 
 describe("a child that dies before the handlers are installed", () => {
-  inNamespace("is a zombie for a program that does not reap", async () => {
-    const sleep = Bun.which("sleep") ?? "sleep";
-    await whileRunning(start({ program: sleep, args: ["300"], deadChild: true }, pidOne), async ({ pid }) => {
-      await until("the program", () => status(pid)?.["Name"] === "sleep");
-      expect(childrenOf(pid).map((child) => child.state)).toEqual(["Z"]);
-    });
-  });
-
   inNamespace("is reaped", () =>
     whileRunning(startReady({ program: OURS, deadChild: true }, pidOne), async (subject) => {
       expect(childrenOf(subject.pid)).toEqual([]);

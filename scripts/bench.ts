@@ -21,7 +21,7 @@ import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
 const FULL: Extent = { rounds: 200, cold: 20, rest: 60, orphans: 100_000, sigterms: 12, instances: [1, 110] };
 const QUICK: Extent = { rounds: 50, cold: 3, rest: 5, orphans: 10_000, sigterms: 2, instances: [1, 10] };
 
-/** The reason that there are no storms here, or undefined. */
+/** The reason to leave out storms here, or undefined. */
 function stormObstacle(): string | undefined {
   if (!pidNamespace()) return NO_PID_NAMESPACE;
   return compileStorm() ? undefined : NO_REFERENCE;

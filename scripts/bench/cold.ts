@@ -4,7 +4,7 @@
  * The programs are on a separate disk, an ext4 image in a file, with copies of the libraries that they load. Only
  * those are forgotten: the machine's page cache stays as it is. The disk is mounted in a mount namespace with a process
  * of its own, and goes with it, however that ends. The kernel still knows the filesystem itself (names, sizes, places),
- * as right after an image was unpacked. How much is read depends on the read-ahead, and how long that takes on the
+ * as right after an image was unpacked. The amount that is read depends on the read-ahead, the time on the
  * machine's own disk below the file as well.
  */
 import { dlopen } from "bun:ffi";
@@ -59,7 +59,7 @@ mount -o loop ${DISK_NAME} root
 trap - EXIT
 exec "$@"`;
 
-/** The reason that there are no cold starts here, or undefined if they can be tried. */
+/** The reason to leave out cold starts here, or undefined if they can be tried. */
 export function coldObstacle(): string | undefined {
   if (process.getuid?.() !== 0) return "only root can mount a disk of their own";
   const missing = TOOLS.filter((tool) => !Bun.which(tool));
@@ -94,13 +94,13 @@ async function librariesOf(path: string): Promise<string[]> {
   return [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, library = ""]) => library);
 }
 
-/** posix_fadvise(2): forget what is cached of the file (bits/fcntl-linux.h). */
+/** posix_fadvise(2): forget the cached pages of the file (bits/fcntl-linux.h). */
 const POSIX_FADV_DONTNEED = 4;
 
 /** libc's posix_fadvise, which neither Bun nor Node offers. A command that does it would itself have libc read again. */
 const libc = dlopen("libc.so.6", { posix_fadvise: { args: ["i32", "i64", "i64", "i32"], returns: "i32" } });
 
-/** Makes the kernel forget what it holds of open files; what is not written yet is not forgotten. */
+/** Makes the kernel forget the cached pages of open files, except those not yet written. */
 function forget(descriptors: readonly number[]): void {
   for (const fd of descriptors) {
     const refused = libc.symbols.posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);

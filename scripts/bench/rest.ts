@@ -109,9 +109,9 @@ const CGROUP_UPDATE = 2500;
 /** Enters a cgroup, if one is given, before its first fork, and starts the program once for every line it reads. */
 const STARTER = '[ -z "$0" ] || echo 0 >"$0"; while read -r _; do "$@" 2>/dev/null & done; wait';
 
-/** Starts instances of `program` until there are as many as each of `counts` says, in rising order, and weighs them each time. */
+/** Starts instances of `program` up to each number of `counts`, in rising order, and weighs them each time. */
 export async function crowds(program: Program, counts: readonly number[]): Promise<Crowd[]> {
-  // Once outside the cgroup: what is read from disk is charged to the first reader.
+  // Once outside the cgroup: the first reader is charged for pages read from disk.
   await rest([program], 0);
   const cgroup: Memory | undefined = memory();
   const shell = Bun.spawn(["sh", "-c", STARTER, cgroup?.procs ?? "", program.path, ...program.args], {

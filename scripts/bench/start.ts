@@ -24,7 +24,7 @@ export function waitReady(pid: number, ready: Readiness): void {
   const deadline = performance.now() + 10_000;
   const status = openSync(`/proc/${pid}/status`, "r");
   try {
-    // One read a look, and no more than a search in it: parsing would cost more than a C pause takes to start.
+    // One read a look, and no more than a search in it: parsing would take longer than the start of a C pause.
     for (;;) {
       const now = page.subarray(0, readSync(status, page, 0, page.length, 0));
       if (ready.every((line) => now.includes(line))) return;

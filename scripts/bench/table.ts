@@ -17,7 +17,7 @@ function cell(summary: Summary | undefined): string {
   return low === high ? `${median}` : `${median} (${low}–${high})`;
 }
 
-/** The ratio of two programs' medians. undefined where there is none. */
+/** The ratio of two programs' medians; undefined if one is missing or 0. */
 export function ratio({ values }: Figure, one: string, other: string): number | undefined {
   const [above, below] = [values[one]?.median, values[other]?.median];
   return above !== undefined && below !== undefined && below > 0 && above >= 0 ? above / below : undefined;

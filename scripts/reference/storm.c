@@ -1,6 +1,6 @@
 // An orphan storm: run inside a PID namespace, makes COUNT orphans of its PID 1, which die in bursts of BURST.
 // Prints the wall time from the first fork to the last reaped orphan, in nanoseconds. The same for every program under
-// test: who reaps, and how, is only seen from outside.
+// test: how it reaps is only seen from outside.
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>

@@ -110,7 +110,7 @@ export const DISTURBANCES: readonly Disturbance[] = [
       if (!memory) return 0;
       memory.squeeze();
       const orphans = await storm(pod, draw, 500);
-      // Somebody else in the cgroup wants more than there is and is killed for it.
+      // Another process in the cgroup asks for more than is left, and is killed.
       memory.limit(memory.usage() + 8 * 2 ** 20);
       const greed = 'echo $$ >"$0"; exec dd if=/dev/zero of=/dev/null bs=100M count=1 2>/dev/null';
       const { signalCode } = Bun.spawnSync(["sh", "-c", greed, memory.procs]);

@@ -17,7 +17,7 @@ export interface Pod {
   readonly traced: boolean;
   readonly freezer: Freezer | undefined;
   readonly memory: Memory | undefined;
-  /** Runs a shell script inside its namespaces, with `$1`, `$2` …; processes that it leaves become orphans. Throws if it fails or takes more than a minute. */
+  /** Runs a shell script inside its namespaces, with `$1`, `$2` …; processes that it leaves become orphans. Throws if it fails or is not over in a minute. */
   inside(script: string, ...args: readonly string[]): Promise<unknown>;
   /** Makes `count` orphans inside, which die in bursts of `burst`, and waits until all are reaped. */
   storm(count: number, burst: number): Promise<unknown>;
@@ -25,11 +25,11 @@ export interface Pod {
   loseDisk(): Promise<unknown>;
   /** Sends it SIGTERM and returns how it ended and what it wrote to standard error. */
   end(): Promise<{ exit: number | null; stderr: string }>;
-  /** Kills what is left and removes every trace. */
+  /** Kills it, if it still runs, and removes every trace. */
   dispose(): Promise<void>;
 }
 
-/** A shell that enters the memory cgroup, if there is one, then one that makes a disk in memory, copies the program there and becomes it. */
+/** A shell that enters the memory cgroup, if one can be made, then one that makes a disk in memory, copies the program there and becomes it. */
 const ENTER = '[ -z "$0" ] || echo $$ >"$0"; exec "$@"';
 const START = 'mount -t tmpfs -o mode=755 tmpfs "$0" && cp "$1" "$0/pause" && exec "$0/pause"';
 
@@ -52,7 +52,7 @@ const FEW = 'i=0; while [ $i -lt "$1" ]; do (true &); i=$((i+1)); done';
 /**
  * Starts `program` as PID 1 and waits until it is ready. Throws an InputError where no PID namespace can be made.
  *
- * @param tracer the start of a command that runs what is appended to it and goes on to watch it, or nothing
+ * @param tracer a command to which another is appended, which it runs and watches; or nothing
  */
 export async function startPod(program: string, tracer: readonly string[]): Promise<Pod> {
   const namespace = pidNamespace();

@@ -1,4 +1,4 @@
-/** One soak: disturbs a PID 1 for some time and looks at what is left of it. */
+/** One soak: disturbs a PID 1 for some time and checks that it is unharmed. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InputError, messageOf, progress } from "../command/report.ts";
@@ -37,7 +37,7 @@ export interface Summary {
 /** The most that RssAnon may grow, in kB. */
 const GROWTH = 64;
 
-/** Throws if PID 1 is not what it was: asleep and ready, one thread, no child left, dead or alive. */
+/** Throws unless PID 1 is as before: asleep and ready, one thread, no child left, dead or alive. */
 async function expectUnharmed(pod: Pod): Promise<void> {
   const left = () => childrenOf(pod.pid);
   if (!status(pod.pid)) throw new Error("PID 1 has ended");

@@ -34,7 +34,7 @@ function traces(): { devices: number; mounts: string } {
   };
 }
 
-/** Expects that what is there is what was there `before`, at the latest in a moment. */
+/** Expects the same devices and mounts as `before`, at the latest in a moment. */
 async function expectNoTraces(before: ReturnType<typeof traces>): Promise<void> {
   await until("the loop device to be given back", () => traces().devices === before.devices);
   expect(traces().mounts).toBe(before.mounts);

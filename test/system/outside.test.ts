@@ -68,7 +68,7 @@ describe("making something else of it", () => {
     NODE_OPTIONS: `--eval=${code}`,
     BUN_JSC_dumpOptions: "1",
   };
-  // Either the lock keeps others out of /proc/1, or what is there is pause and nothing but pause.
+  // Either the lock keeps others out of /proc/1, or the program there is pause and nothing else.
   for (const path of ["/proc/1/exe", `/proc/1/root${OURS}`]) {
     for (const [name, value] of Object.entries(environment)) {
       inPod(`${path.replace(OURS, "/…/pause")} with ${name}`, async (subject) => {

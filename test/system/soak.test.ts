@@ -1,4 +1,4 @@
-/** The soak finds nothing wrong with pause, and finds what is wrong with another program. As root it shakes the machine. */
+/** The soak finds no fault in pause, and the fault in another program. As root it shakes the machine. */
 import { expect } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -10,7 +10,7 @@ import { fail, InputError, progress } from "./report.ts";
 /** An option, which is on or off or a text, or an operand. */
 type Options = ArgsDef & Readonly<Record<string, { readonly type: "boolean" | "string" | "positional" }>>;
 
-/** Throws an InputError for what citty lets pass: an unknown option, an operand too many, a missing value, an option given twice. */
+/** Throws an InputError for an unknown or repeated option, a missing value or a surplus operand: citty lets them pass. */
 function refuseMistakes(args: readonly string[], options: Options): void {
   const seen = new Set<string>();
   const kinds = Object.entries(options);

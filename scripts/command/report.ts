@@ -1,6 +1,6 @@
 /** Reports: progress on a terminal only, and one clear line when something is wrong. */
 
-/** A foreseen failure: bad input, a missing file, a full disk, a mirror that does not answer. Shown as one line, without a stack. */
+/** A foreseen failure, shown as one line without a stack: bad input, a full disk, a mirror that does not answer. */
 export class InputError extends Error {}
 
 /** Shows `text` on a terminal only; each call replaces the line before. An empty text clears it. */

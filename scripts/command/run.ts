@@ -30,7 +30,7 @@ export async function run(command: readonly string[], { cwd, env }: Surroundings
   return { status, stdout, stderr };
 }
 
-/** Runs a command that must succeed and returns what it wrote to standard output. Throws an InputError with all its output otherwise. */
+/** The standard output of a command that must succeed. Throws an InputError with all its output if it fails. */
 export async function output(command: readonly string[], surroundings?: Surroundings): Promise<string> {
   const { status, stdout, stderr } = await run(command, surroundings);
   if (status !== 0) throw new InputError(`${command.join(" ")}: status ${status}: ${(stderr + stdout).trim()}`);

@@ -1,4 +1,4 @@
-/** Apt, with all its files in one folder: it knows the machine's mirrors, proxies, certificates and transports, and checks Debian's signatures. */
+/** A private apt: it uses the machine's mirrors, proxies, certificates and transports, and checks Debian's signatures. */
 import { existsSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ export function hasApt(): boolean {
   return Bun.which("apt-get") !== null && existsSync(APT_HELPER);
 }
 
-/** The repositories of this machine's apt: site, without a slash at the end, and suite as the machine's list calls it; none without apt. */
+/** The repositories of this machine's apt, each with its suite as the machine's list calls it; none without apt. */
 async function repositories(): Promise<{ site: string; suite: string }[]> {
   if (!hasApt()) return [];
   const format = ["--format", "$(SITE) $(RELEASE)", "Created-By: Packages"];
@@ -33,12 +33,12 @@ async function repositories(): Promise<{ site: string; suite: string }[]> {
   });
 }
 
-/** The mirrors that apt is configured with, without a slash at the end: none without apt. */
+/** The mirrors in apt's configuration, without a slash at the end: none without apt. */
 export async function mirrorsOfApt(): Promise<string[]> {
   return [...new Set((await repositories()).map(({ site }) => site))];
 }
 
-/** The mirror of Debian that this machine's apt uses for its own release, without a slash at the end. Throws an InputError if there is none. */
+/** The mirror of Debian for this machine's release, without a slash at the end. Throws an InputError if there is none. */
 export async function debianMirror(): Promise<string> {
   const release = await Bun.file("/etc/os-release").text();
   const suites = [release.match(/^VERSION_CODENAME=(.*)$/m)?.[1], ...ALIASES];

@@ -120,7 +120,7 @@ export class Memory extends Cgroup {
     return Number(this.read(this.v1 ? "memory.usage_in_bytes" : "memory.current"));
   }
 
-  /** Memory charged, in KiB: anonymous, page cache and kernel, added up. The kernel brings the parts up to date every 2 s. */
+  /** Memory charged, in KiB: anonymous, page cache and kernel. The kernel updates them every 2 s. */
   charged(): number {
     const stat = this.read("memory.stat");
     const parts = (this.v1 ? ["rss", "cache"] : ["anon", "file", "kernel"]).map((name) =>
@@ -133,7 +133,7 @@ export class Memory extends Cgroup {
   /** Reclaims everything that can be reclaimed, down to the last page it can run without. */
   squeeze(): void {
     if (!this.v1) {
-      // The kernel takes back all it can from a group above its high mark and kills nobody.
+      // The kernel takes back all it can from a group above its high mark, and no process is killed.
       for (const mark of ["0", "max"]) this.write("memory.high", mark);
       return;
     }

@@ -11,7 +11,7 @@ export const WITH_US = ["setpriv", "--pdeathsig", "KILL"];
 const PARENT =
   'exec 3>&2 2>/dev/null; (exec "$@" 2>&3 3>&-); status=$?; [ $status -le 128 ] || kill -$((status - 128)) $$; exit $status';
 
-/** The way to become PID 1 once the namespaces in `unshare` are unshared: it dies with its parent and has a /proc of its own. */
+/** The start of a command that becomes PID 1, with options for unshare(1). It dies with its parent and has its own /proc. */
 const toPidOne = (...unshare: readonly string[]) => [
   ...[...WITH_US, "unshare", ...unshare, "--pid"],
   ...["sh", "-c", PARENT, "sh", "unshare", "--mount-proc", ...WITH_US],
@@ -19,7 +19,7 @@ const toPidOne = (...unshare: readonly string[]) => [
 
 /** A way to run something as PID 1 of a new PID namespace. */
 export interface PidNamespace {
-  /** The command to which the program and its arguments are appended. It ends as PID 1 does: with its exit status, up to 128, or by its signal. */
+  /** The start of the command: it ends as PID 1 does, with its exit status, up to 128, or by its signal. */
   readonly command: readonly string[];
   /** The command that runs what is appended to it inside the namespaces of the process with this (outer) PID. */
   enter(pid: number): readonly string[];

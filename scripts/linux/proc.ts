@@ -1,9 +1,9 @@
 /** Observes processes through /proc: proc(5). */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** The signals that C's pause handles, INT, TERM and CHLD, as the kernel writes a mask of them (`SigCgt`): bits 1, 14 and 16. */
+/** The mask (`SigCgt`) of the signals that C's pause handles: INT, TERM and CHLD. */
 export const THREE_HANDLERS = "0000000000014002";
-/** The same of ours, which ignores CHLD: INT and TERM. */
+/** The mask of those that ours handles: INT and TERM. */
 export const TWO_HANDLERS = "0000000000004002";
 /** The mask of CHLD, which ours ignores (`SigIgn`). */
 export const CHLD_IGNORED = "0000000000010000";
@@ -37,7 +37,7 @@ export function status(pid: number, proc = "/proc"): Status | undefined {
   );
 }
 
-/** The mask of signals in the field `name` (`SigCgt`, `SigBlk`, …) as a number: signal `n` is bit `n - 1`. 0 if the process is gone. */
+/** The mask of signals in the field `name`, like `SigBlk`: signal `n` is bit `n - 1`. 0 if the process is gone. */
 export function mask(now: Status | undefined, name: string): bigint {
   return BigInt(`0x${now?.[name] || "0"}`);
 }

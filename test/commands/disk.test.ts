@@ -7,7 +7,7 @@ import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 import { NAMESPACE } from "../support/subject.ts";
 import { temporary } from "../support/temporary.ts";
 
-/** Mounts a small disk on the folder `$0`, in its mount namespace, runs the rest, and lists what is on the disk afterwards. */
+/** Mounts a disk of size `$1` on the folder `$0`, runs the rest, and lists the files on the disk afterwards. */
 const ON_SMALL_DISK = 'mount -t tmpfs -o size="$1" tmpfs "$0" && shift && "$@"; status=$?; ls -A "$0"; exit $status';
 
 // Room for nothing, and for half the executable.

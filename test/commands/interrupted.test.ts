@@ -8,7 +8,7 @@ import { copyProject } from "../support/project.ts";
 import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 import { temporary } from "../support/temporary.ts";
 
-/** A copy of the project with `dist/pause` and its own folder for temporary files, in which every build waits forever: one of its sources is a pipe that nobody writes to. */
+/** A copy of the project in which every build waits forever: one of its sources is a pipe without a writer. */
 async function project(): Promise<{ root: string; dist: string; tmp: string }> {
   const root = temporary("interrupted");
   const [dist, tmp] = [join(root, "dist"), join(root, "tmp")];

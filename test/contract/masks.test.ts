@@ -1,4 +1,4 @@
-/** Signals inherited as blocked, none, each alone and all, pending and not: the same becomes of them as with the C reference. */
+/** Signals inherited as blocked, pending or not, each alone, none and all: the same outcome as with the C reference. */
 import { expect, test } from "bun:test";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

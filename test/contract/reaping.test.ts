@@ -1,4 +1,4 @@
-/** Every child and orphan is reaped, whatever the burst, and no live child is touched: as PID 1, and seen without a privilege. */
+/** Every child and orphan is reaped, whatever the burst, and no live child is touched: as PID 1, and as any process. */
 import { describe, expect, test } from "bun:test";
 import { childrenOf, contextSwitches, isReady, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";

@@ -10,7 +10,7 @@ import { withFolder } from "../../scripts/linux/folder.ts";
 import { RECORD } from "../support/record.ts";
 import { NEEDS_CC, NEEDS_PID_ONE, NEEDS_ROOT } from "../support/skip.ts";
 
-/** The answers in the file `collected`, a case a line and in the order of their names. Throws an InputError if two cases have one name. */
+/** The answers in the file `collected`, a line for each case, by name. Throws an InputError if two cases share a name. */
 async function recordOf(collected: string): Promise<string> {
   const cases = new Map<string, Record<string, unknown>>();
   for (const line of (await readFile(collected, "utf8")).trim().split("\n")) {

@@ -7,7 +7,7 @@ import { profile } from "../support/profile.ts";
 import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 import { OURS, start, startReady } from "../support/subject.ts";
 
-/** Further calls of the loader of glibc 2.42 and later: the profile is for the image's, which is older than some machine's. */
+/** Further calls of the loader of glibc 2.42 and later, which the image does not have. */
 const NEWER = ["fstat", "lseek"];
 
 const allowed = [...profile.syscalls.flatMap(({ names }) => names), ...NEWER].flatMap((name) => numberOf(name) ?? []);

@@ -14,7 +14,7 @@ export interface Launch {
   readonly program: string;
   /** argv[0]; the program's path if left out. */
   readonly name?: string;
-  /** Arguments as bytes, one character a byte (Latin-1), so that any byte but NUL can be passed; `bytesOf` makes them of a text. */
+  /** Arguments, one character for each byte (Latin-1), so that any byte but NUL can be passed: see `bytesOf`. */
   readonly args?: readonly string[];
   /** The whole environment; `PATH` alone if left out. */
   readonly env?: Readonly<Record<string, string>>;

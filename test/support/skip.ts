@@ -22,7 +22,7 @@ export const NEEDS_LOOPBACK: string | undefined = Object.values(networkInterface
   ? undefined
   : "there is no loopback interface";
 
-/** CAP_SYS_PTRACE of capabilities(7), as a bit of CapEff: without it nobody looks into a process that is not dumpable. */
+/** CAP_SYS_PTRACE of capabilities(7), as a bit of CapEff: it is needed to look into a process that is not dumpable. */
 const CAP_SYS_PTRACE = 1n << 19n;
 
 /** … what looks into a locked pause. */

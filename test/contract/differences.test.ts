@@ -17,7 +17,7 @@ import {
 } from "../support/calls.ts";
 import { type Case, observe } from "../support/compare.ts";
 import { NOT_FIRST, TERMINATED } from "../support/output.ts";
-import { IS_ROOT, NEEDS_MDWE, NEEDS_PID_ONE, notInstalled, testIf } from "../support/skip.ts";
+import { IS_ROOT, NEEDS_MDWE, NEEDS_PID_ONE, notInstalled, testUnless } from "../support/skip.ts";
 import { IMAGE_USER, OURS, type Subject, start, startReady, whileRunning } from "../support/subject.ts";
 import { temporary } from "../support/temporary.ts";
 
@@ -342,7 +342,7 @@ for (const title of Object.keys(DIFFERENCES) as Title[]) {
     ? [[title, shown]]
     : Object.entries(shown).map(([name, it]) => [`${title}: ${name}`, it]);
   for (const [name, { see, c, ours, missing = NO_STATIC }] of cases) {
-    testIf(missing, name, async () => {
+    testUnless(missing, name, async () => {
       if (reference) expect(await see(reference)).toEqual(c);
       const seen = await see(OURS);
       const expected = fixed && Bun.semver.order(Bun.version, fixed) >= 0 ? c : ours;

@@ -23,7 +23,7 @@ export interface Profile {
 
 /**
  * The calls that runc 1.1 and 1.3 and crun 1.8 and 1.28 need between installing their filter and starting pause. Without
- * no_new_privs the filter comes before the change of user. test/engines/seccomp runs them with it.
+ * no_new_privs the filter comes before the change of user. test/engines/pods runs them with it.
  */
 const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
   runc: ["fstat", "fstatfs", "getdents64", "statx"],

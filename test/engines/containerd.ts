@@ -79,7 +79,7 @@ fi`;
 
 /** A running containerd. Its command is ctr, in the namespace of the images that pods use. */
 export class Containerd extends CriEngine {
-  /** Whether it tells a kubelet which images not to collect: from 1.7 on. */
+  /** True if it tells a kubelet which images not to collect: from 1.7 on. */
   readonly pins: boolean;
 
   private constructor(host: Host, pins: boolean, busybox?: Image) {
@@ -109,7 +109,7 @@ export class Containerd extends CriEngine {
     return this.output("images", "import", archive);
   }
 
-  /** What it and all that it has started have used so far. */
+  /** The use so far of it and all that it has started. */
   async taken(): Promise<Taken> {
     const { cgroup } = this.host;
     const [time, memory] = (await this.host.output(["sh", "-ec", CHARGED, cgroup])).split("\n").map(Number);

@@ -4,7 +4,6 @@ import { type ContainerConfig, Cri, type NamespaceOptions, type PodSandboxConfig
 import { Engine, type Member, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";
 import type { Image, Pulled } from "./images.ts";
-import type { RuntimeSpec } from "./oci.ts";
 
 /** A sandbox as PodSandboxStatus describes it. */
 export interface Sandbox {
@@ -13,8 +12,6 @@ export interface Sandbox {
   readonly ip: string;
   /** PID of pause on the host. */
   readonly pid: number;
-  /** The OCI runtime configuration that the engine made. */
-  readonly runtimeSpec: RuntimeSpec;
 }
 
 /** The namespaces of an ordinary pod. */
@@ -44,7 +41,7 @@ export abstract class CriEngine extends Engine {
   /** The exit status of a sandbox's pause: CRI does not say it. */
   protected abstract exitStatus(id: string): Promise<number>;
 
-  /** Whether the engine answers. */
+  /** True if the engine answers. */
   protected answers(): Promise<boolean> {
     return this.cri.call("Version", {}).then(
       () => true,
@@ -67,13 +64,11 @@ export abstract class CriEngine extends Engine {
     return podSandboxId;
   }
 
-  /** What the runtime knows about a sandbox. */
+  /** The state of a sandbox. */
   async sandbox(id: string): Promise<Sandbox> {
-    const answer = await this.cri.call("PodSandboxStatus", { id, verbose: true });
-    const { status } = answer;
-    const { info = "{}" } = answer.info;
-    const details = JSON.parse(info) as Pick<Sandbox, "pid" | "runtimeSpec">;
-    return { state: status.state, ip: status.network?.ip ?? "", pid: details.pid, runtimeSpec: details.runtimeSpec };
+    const { status, info } = await this.cri.call("PodSandboxStatus", { id, verbose: true });
+    const { pid } = JSON.parse(info["info"] ?? "{}") as { pid: number };
+    return { state: status.state, ip: status.network?.ip ?? "", pid };
   }
 
   /** Stops and removes a sandbox. */
@@ -134,7 +129,7 @@ export abstract class CriEngine extends Engine {
           timeout: 60,
         });
         if (exitCode !== 0) throw new Error(`exec: status ${exitCode}: ${stderr}`);
-        return stdout.toString();
+        return stdout.toString().trimEnd();
       },
       exited: () =>
         until("the container has ended", async () => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { credentials, makeClientConstructor, type ServiceClientConstructor } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 
-/** Who owns a namespace. */
+/** The owner of a namespace. */
 export type NamespaceMode = "POD" | "CONTAINER" | "NODE";
 
 /** The namespaces that a pod's settings choose. */
@@ -13,7 +13,7 @@ export interface NamespaceOptions {
   readonly ipc: NamespaceMode;
 }
 
-/** What RunPodSandbox takes, and CreateContainer again. */
+/** A sandbox, as RunPodSandbox and CreateContainer are told. */
 export interface PodSandboxConfig {
   readonly metadata: { readonly name: string; readonly uid: string; readonly namespace: string };
   /** Must be empty with the node's network. */
@@ -85,11 +85,11 @@ export interface CriImage {
   readonly id: string;
   /** The names it has, with their tags. */
   readonly repoTags: readonly string[];
-  /** Whether the kubelet is told to leave it on the node. */
+  /** True if the kubelet is told to leave it on the node. */
   readonly pinned: boolean;
 }
 
-/** How long one call may take, in seconds: enough for fifty pods on a slow machine. */
+/** The longest that one call may take, in seconds: enough for fifty pods on a slow machine. */
 const DEADLINE = 120;
 
 /** A connection to one runtime. Errors of the runtime are thrown as gRPC's, whose message names the cause. */

@@ -7,16 +7,12 @@ import type { Host } from "./host.ts";
 import type { Image } from "./images.ts";
 import { CNI_PLUGINS, modestRuntime, podNetwork } from "./node.ts";
 
-/** CRI-O's configuration: everything below `folder`, an infra container for every pod, the rest as shipped. */
+/** CRI-O's configuration: images and containers below `folder`, an infra container for every pod, the rest as shipped. */
 function configuration(folder: string, runtime: string, pause: string): string {
   return `[crio]
 root = "${folder}/root"
 runroot = "/run/storage"
 storage_driver = "overlay"
-log_dir = "${folder}/logs"
-version_file = "${folder}/version"
-version_file_persist = "${folder}/version-persist"
-clean_shutdown_file = "${folder}/clean"
 [crio.api]
 listen = "${folder}/crio.sock"
 stream_port = "0"
@@ -24,9 +20,6 @@ stream_port = "0"
 cgroup_manager = "cgroupfs"
 conmon_cgroup = "pod"
 pinns_path = "${folder}/pinns"
-namespaces_dir = "${folder}/namespaces"
-container_exits_dir = "${folder}/exits"
-container_attach_socket_dir = "${folder}/attach"
 drop_infra_ctr = false
 default_runtime = "modest"
 [crio.runtime.runtimes.modest]

@@ -1,4 +1,4 @@
-/** What the tests of pods and images need from any container engine. */
+/** Container engines, as the tests of pods and images use them. */
 import type { Ran } from "../../scripts/command/run.ts";
 import type { Generation } from "./generations.ts";
 import { Host } from "./host.ts";
@@ -6,7 +6,7 @@ import type { Image, Pulled } from "./images.ts";
 
 /** A container that joined a pod. */
 export interface Member {
-  /** Runs `sh -c script` in the container and returns what it wrote. Throws if it fails. */
+  /** Runs `sh -c script` in the container and returns what it wrote, without the last newline. Throws if it fails. */
   exec(script: string): Promise<string>;
   /** Waits until the container's own process has ended and returns its exit status. */
   exited(): Promise<number>;
@@ -20,7 +20,7 @@ export interface Pod {
   readonly pause: number;
   /** Starts a busybox container in the pod; its process is `sh -c script`. */
   join(name: string, script: string): Promise<Member>;
-  /** Whether the engine considers pause to be running. */
+  /** True if the engine considers pause to be running. */
   running(): Promise<boolean>;
   /** Stops the pod as the engine does. */
   stop(): Promise<void>;
@@ -30,7 +30,7 @@ export interface Pod {
   remove(): Promise<void>;
 }
 
-/** How a pod is made. */
+/** Options of a new pod. */
 export interface PodOptions {
   /** Containers that join see the PID namespace of pause. */
   readonly sharedPid: boolean;
@@ -126,11 +126,7 @@ export abstract class CommandLine extends Engine {
   /** A container by its name. */
   member(name: string): Member {
     return {
-      exec: async (script) => {
-        const { status, stdout, stderr } = await this.run("exec", name, "sh", "-c", script);
-        if (status !== 0) throw new Error(`exec: status ${status}: ${stderr}`);
-        return stdout;
-      },
+      exec: (script) => this.output("exec", name, "sh", "-c", script),
       exited: async () => Number(await this.output("wait", name)),
       remove: async () => void (await this.output("rm", name)),
     };

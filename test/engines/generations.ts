@@ -11,7 +11,7 @@ export interface Generation {
   root(): Promise<string | undefined>;
 }
 
-/** What is installed in a root: the engines, what publishes an image, and what the tests use besides. */
+/** The packages in a root: the engines, tools that publish an image, and what the tests use besides. */
 const ENGINES = [
   ...["containerd", "runc", "crun", "docker.io", "docker-cli", "podman", "conmon", "buildah", "skopeo"],
   ...["containernetworking-plugins", "catatonit", "e2fsprogs", "iproute2", "mount", "procps", "uidmap", "util-linux"],
@@ -25,11 +25,11 @@ export const MACHINE: Generation = {
   root: () => Promise.resolve(undefined),
 };
 
-/** Debian 13's engines. */
+/** Debian 13's engines, and gVisor. */
 export const TRIXIE: Generation = {
   name: "Debian 13",
   takes: () => ["debootstrap"],
-  root: () => debianRoot("trixie", ENGINES),
+  root: () => debianRoot("trixie", [...ENGINES, "runsc"]),
 };
 
 /** Debian sid's engines. */

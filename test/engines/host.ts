@@ -164,7 +164,7 @@ export class Host implements AsyncDisposable {
     await this.output(["kill", "-s", signal, String(pid)]);
   }
 
-  /** What /proc/PID/status says. Throws if the process is gone. */
+  /** The fields of /proc/PID/status. Throws if the process is gone. */
   async status(pid: number): Promise<Status> {
     const text = await readFile(this.proc(pid, "status"), "utf8");
     const lines = new Map(text.split("\n").map((line) => line.split(/:\s*/, 2) as [string, string]));

@@ -14,11 +14,11 @@ interface IdMapping {
   readonly size: number;
 }
 
-/** How a kubelet maps the IDs of a pod with `hostUsers: false`: the first 65536, to unused ones. */
+/** The mapping that a kubelet gives a pod with `hostUsers: false`: the first 65536, to unused ones. */
 export const MAPPING: IdMapping = { containerID: 0, hostID: 1_000_000, size: 65_536 };
 
 /** The part of the OCI runtime configuration (`config.json`) that the tests read and write. */
-export interface RuntimeSpec {
+interface RuntimeSpec {
   process: {
     terminal: boolean;
     user: { uid: number; gid: number };
@@ -58,7 +58,7 @@ export interface Container {
   readonly bundle: string;
   /** PID of the container's process on the host; -1 if the container ended at once or did not start. */
   readonly pid: number;
-  /** How the runtime ended: with the container's exit status, or its own if the container did not start. */
+  /** The end of the runtime: with the container's exit status, or its own if the container did not start. */
   readonly ended: Promise<Ran>;
 }
 
@@ -79,7 +79,7 @@ rm -rf pause`;
 
 /** A runtime on one host. */
 export class OciRuntime extends Engine {
-  /** Whether every pod has its own user namespace, with mapped IDs. */
+  /** True if every pod has its own user namespace, with mapped IDs. */
   readonly #userNamespaces: boolean;
   #containers = 0;
 
@@ -207,7 +207,7 @@ export class OciRuntime extends Engine {
     if (pause.pid < 0) throw new Error(`${name} did not start: ${JSON.stringify(await pause.ended)}`);
     const containers = [pause];
     const shm = join(this.host.folder, `${name}-shm`);
-    await mkdir(shm);
+    await mkdir(shm, { recursive: true });
     await chmod(shm, 0o1777);
     return {
       pause: pause.pid,
@@ -232,7 +232,8 @@ export class OciRuntime extends Engine {
             mount.destination === "/dev/shm" ? { ...mount, type: "bind", source: shm, options: ["bind"] } : mount,
           );
         });
-        const container = await this.#start(`${name}-${member}`, bundle);
+        // runsc takes the beginning of a name for the name.
+        const container = await this.#start(`${member}-of-${name}`, bundle);
         containers.push(container);
         return this.#member(container);
       },
@@ -250,11 +251,7 @@ export class OciRuntime extends Engine {
 
   #member({ name, ended }: Container): Member {
     return {
-      exec: async (script) => {
-        const { status, stdout, stderr } = await this.run("exec", name, "sh", "-c", script);
-        if (status !== 0) throw new Error(`exec: status ${status}: ${stderr}`);
-        return stdout;
-      },
+      exec: (script) => this.output("exec", name, "sh", "-c", script),
       exited: async () => (await ended).status,
       // A runtime in the foreground removes its container when that has ended.
       remove: async () => void (await ended),

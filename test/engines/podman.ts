@@ -44,7 +44,7 @@ function storage(folder: string): string {
 
 /** Podman on one host. */
 export class Podman extends CommandLine {
-  /** Whether an ordinary user runs it. */
+  /** True if an ordinary user runs it. */
   readonly #rootless: boolean;
 
   private constructor(

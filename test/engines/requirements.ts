@@ -47,7 +47,7 @@ export function given(name: "CRIO" | "KUBELET", what: string): string | undefine
   return path && resolve(path);
 }
 
-/** What tests of generations need besides. */
+/** Further needs of tests of generations. */
 export interface Terms {
   /** Further commands that must be installed. */
   readonly tools?: readonly string[];

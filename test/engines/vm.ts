@@ -1,13 +1,14 @@
 /** Virtual machines with a Debian kernel, for what this machine's kernel does not offer. Emulated: no KVM. */
-import { readdir } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { output, run } from "../../scripts/command/run.ts";
 import type { Apt } from "../../scripts/debian/apt.ts";
+import { image } from "../support/project.ts";
 
 /** An architecture, as Debian names it. */
 export type Architecture = "amd64" | "arm64";
 
-/** How qemu emulates a machine of each architecture. */
+/** The command that emulates a machine of each architecture. */
 const EMULATORS: Readonly<Record<Architecture, readonly string[]>> = {
   amd64: ["qemu-system-x86_64", "-M", "q35", "-cpu", "max"],
   arm64: ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72"],
@@ -42,7 +43,7 @@ export interface Machine {
 /** The last line that `/init` must print, right before it switches the machine off. */
 export const END = "end 0";
 
-/** How much of the console an error message shows, in characters. */
+/** Characters of the console that an error message shows. */
 const TAIL = 4000;
 
 /** The paths of a kernel. */
@@ -82,6 +83,46 @@ export async function initrd(root: string, file: string): Promise<void> {
 /** Writes an ext4 file system of `mebibytes` MiB to `file`, with the files of the folder `root`, all owned by root. */
 export async function disk(root: string, file: string, mebibytes: number): Promise<void> {
   await output(["mkfs.ext4", "-q", "-E", "root_owner=0:0", "-d", root, file, `${mebibytes}M`]);
+}
+
+/** A machine whose root is the image's files, with a busybox and what `furnish` adds. */
+export interface ImageMachine extends Omit<Machine, "kernel" | "initrd" | "disk" | "processor"> {
+  /** An apt of that architecture, from whose suite the kernel is. */
+  readonly apt: Apt;
+  /** The shell script that is run first, with /proc and /dev mounted. It prints lines `key value`. */
+  readonly init: string;
+  furnish?(root: string): Promise<unknown>;
+}
+
+/** Makes such a machine in the folder `folder`, runs it with each of `processors`, and returns what each printed. See boot. */
+export async function bootImage(
+  folder: string,
+  { apt, init, furnish, ...machine }: ImageMachine,
+  processors: readonly (string | undefined)[] = [undefined],
+): Promise<Readonly<Record<string, string>>[]> {
+  const { architecture } = machine;
+  const packages = join(folder, "packages");
+  const { image: system } = await kernel(apt, `linux-image-cloud-${architecture}`, packages);
+  await apt.unpack(["busybox-static"], packages);
+  const root = join(folder, "root");
+  const made = await image(["--rootfs", root, "--platform", `linux/${architecture}`]);
+  if (made.status !== 0) throw new Error(made.stderr);
+  for (const name of ["bin", "proc", "dev"]) await mkdir(join(root, name), { recursive: true });
+  await cp(join(packages, "bin", "busybox"), join(root, "bin", "busybox"));
+  await furnish?.(root);
+  const before =
+    "/bin/busybox --install -s /bin\nexport PATH=/bin\nmount -t proc proc /proc\nmount -t devtmpfs dev /dev";
+  const after = `echo "took $(cut -d ' ' -f 1 /proc/uptime)"\necho "${END}"\npoweroff -f\n`;
+  // The empty line ends what the firmware printed.
+  await Bun.write(join(root, "init"), `#!/bin/busybox sh\n${before}\necho\necho "kernel $(uname -r)"\n${init}${after}`);
+  await chmod(join(root, "init"), 0o755);
+  const packed = join(folder, "initrd.gz");
+  await initrd(root, packed);
+  const seen: Readonly<Record<string, string>>[] = [];
+  for (const processor of processors) {
+    seen.push(await boot({ ...machine, ...(processor && { processor }), kernel: system, initrd: packed }));
+  }
+  return seen;
 }
 
 /**

@@ -1,10 +1,11 @@
 /** Makes and runs the virtual machine in which cgroup v2 is the only hierarchy, with Debian's container engines and both images. */
 import { chmod, copyFile, mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { ROOT } from "../../../scripts/command/project.ts";
+import { output } from "../../../scripts/command/run.ts";
 import { Apt } from "../../../scripts/debian/apt.ts";
 import { unpackRoot } from "../apt.ts";
 import { busyboxImage, type Image, pauseImage, referenceImage } from "../images.ts";
+import type { Images } from "../pods/pod.ts";
 import { boot, disk, END, type Kernel, kernel } from "../vm.ts";
 
 /** The engines, and what their tests and the machine's program use. */
@@ -33,7 +34,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   "resolv.conf": "",
 };
 
-/** What the kernel runs first. The empty line terminates the firmware's output. */
+/** The script that the kernel runs first. The empty line terminates the firmware's output. */
 const INIT = `#!/usr/bin/busybox sh
 busybox=/usr/bin/busybox; [ -e $busybox ] || busybox=/bin/busybox
 $busybox mount -t proc proc /proc
@@ -56,19 +57,14 @@ echo "controllers $(cat /sys/fs/cgroup/cgroup.controllers)"
 echo "containerd $(containerd --version)"
 echo "runc $(runc --version | head -n 1)"
 echo "crun $(crun --version | head -n 1)"
-/test/bun /test/guest.js 2>&1
+cd /test
+./bun test --timeout 600000 ./guest.test.js >/report 2>&1
 echo "status $?"
+echo "report $(base64 -w 0 /report)"
 echo "took $(cut -d ' ' -f 1 /proc/uptime)"
 echo "${END}"
 poweroff -f
 `;
-
-/** Runs a command that must succeed. Throws with its messages otherwise. */
-async function run(...command: string[]): Promise<void> {
-  const child = Bun.spawn(command, { stdout: "ignore", stderr: "pipe" });
-  const [stderr, status] = await Promise.all([child.stderr.text(), child.exited]);
-  if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}`);
-}
 
 /** Puts the machine's program, its images and the kernel's modules into /test in `root`. */
 async function furnish(root: string, folder: string, { modules }: Kernel): Promise<void> {
@@ -78,26 +74,26 @@ async function furnish(root: string, folder: string, { modules }: Kernel): Promi
     // Since Debian 13 modules are compressed.
     const module = join(modules, "kernel", `${name}.ko`);
     const copy = join(test, "modules", `${index}-${basename(name)}.ko`);
-    await run("sh", "-ec", 'if [ -e "$1" ]; then cp "$1" "$2"; else xz -dc "$1.xz" >"$2"; fi', "copy", module, copy);
+    const unpack = 'if [ -e "$1" ]; then cp "$1" "$2"; else xz -dc "$1.xz" >"$2"; fi';
+    await output(["sh", "-ec", unpack, "unpack", module, copy]);
   }
   await copyFile(process.execPath, join(test, "bun"));
   await chmod(join(test, "bun"), 0o755);
-  const engines = join(import.meta.dir, "..");
-  const built = await Bun.build({ entrypoints: [join(import.meta.dir, "guest.ts")], target: "bun", outdir: test });
+  const entrypoints = [join(import.meta.dir, "guest.ts")];
+  const built = await Bun.build({ entrypoints, target: "bun", outdir: test, naming: "guest.test.js" });
   if (!built.success) throw new Error(built.logs.join("\n"));
-  await copyFile(join(engines, "cri.proto"), join(test, "cri.proto"));
-  await run("cc", "-O2", "-static", "-o", join(test, "storm"), join(ROOT, "scripts", "reference", "storm.c"));
-  const images: Readonly<Record<string, Image>> = {
-    ours: await pauseImage(),
+  await copyFile(join(import.meta.dir, "..", "cri.proto"), join(test, "cri.proto"));
+  const images: Readonly<Record<keyof Images, Image>> = {
+    pause: await pauseImage(),
     reference: await referenceImage(folder),
     busybox: await busyboxImage(folder),
   };
-  const there = Object.entries(images).map(([name, { archive, reference }]) => {
-    return [name, { archive: `/test/${name}.tar`, reference }, archive] as const;
-  });
-  for (const [name, , archive] of there) await copyFile(archive, join(test, `${name}.tar`));
-  const list = Object.fromEntries(there.map(([name, image]) => [name, image]));
-  await Bun.write(join(test, "images.json"), JSON.stringify(list));
+  const there: Record<string, Image> = {};
+  for (const [name, { archive, reference }] of Object.entries(images)) {
+    there[name] = { archive: `/test/${name}.tar`, reference };
+    await copyFile(archive, join(root, `/test/${name}.tar`));
+  }
+  await Bun.write(join(test, "images.json"), JSON.stringify(there));
 }
 
 /**

@@ -1,14 +1,17 @@
-/** Pods of a kubelet over CRI, where its flag only keeps the image on the node. */
+/** Pods of a kubelet over CRI: one of 1.20, whose flag only keeps the image on the node, and one of today. */
 import { beforeAll, test } from "bun:test";
-import { mkdir } from "node:fs/promises";
+import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../../../scripts/linux/proc.ts";
 import { Containerd } from "../containerd.ts";
-import { MACHINE } from "../generations.ts";
+import type { CriEngine } from "../cri-engine.ts";
+import { Crio } from "../crio.ts";
+import { type Generation, MACHINE, SID, TRIXIE } from "../generations.ts";
 import type { Host } from "../host.ts";
 import { type Image, pauseImage, referenceImage } from "../images.ts";
-import { atRest, bothSides, compare, UNPRIVILEGED } from "../pods/pod.ts";
-import { describeEngine, PATIENCE } from "../requirements.ts";
+import { atRest, bothSides, compare, type Sides, STAY } from "../pods/pod.ts";
+import { describeEngine, given, PATIENCE } from "../requirements.ts";
+import { record } from "../results.ts";
 import { KUBELET_PATIENCE, kubelet } from "./build.ts";
 import { Kubelet } from "./kubelet.ts";
 
@@ -24,9 +27,10 @@ const COLLECT = {
 /** The pod that stays. */
 const POD = "calm";
 
-/** containerd and a kubelet that talks to it. */
+/** An engine, and a kubelet that talks to it. */
 class Node implements AsyncDisposable {
-  readonly containerd: Containerd;
+  readonly engine: CriEngine;
+  readonly host: Host;
   /** Name of the sandbox image. */
   readonly pause: string;
   readonly #busybox: string;
@@ -34,94 +38,104 @@ class Node implements AsyncDisposable {
   readonly #idle: Image;
   readonly #kubelet: Kubelet;
 
-  private constructor(containerd: Containerd, kubelet: Kubelet, pause: Image, busybox: Image, idle: Image) {
-    this.containerd = containerd;
+  private constructor(engine: CriEngine, kubelet: Kubelet, pause: Image, busybox: Image, idle: Image) {
+    this.engine = engine;
+    this.host = engine.host;
     this.pause = pause.reference;
     this.#busybox = busybox.reference;
     this.#idle = idle;
     this.#kubelet = kubelet;
   }
 
-  /** Starts containerd with a separate file system for images, so that its usage does not depend on the machine. */
-  static async start(this: void, host: Host, pause: Image, busybox: Image): Promise<Node> {
-    const root = join(host.folder, "root");
-    await mkdir(root);
-    await host.output(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", root]);
-    const ours = await pauseImage();
-    const idle = pause.reference === ours.reference ? await referenceImage(host.folder) : ours;
-    const containerd = await Containerd.start(host, pause, busybox);
-    return new Node(containerd, await Kubelet.on(host, await kubelet()), pause, busybox, idle);
-  }
-
-  get host(): Host {
-    return this.containerd.host;
+  /**
+   * Returns a function that starts the engine, with a separate file system for images, so that its usage does not depend
+   * on the machine. The kubelet is not started yet.
+   */
+  static with(
+    startEngine: (host: Host, pause: Image, busybox: Image) => Promise<CriEngine>,
+    executable: () => Promise<string>,
+  ) {
+    return async (host: Host, pause: Image, busybox: Image): Promise<Node> => {
+      const root = join(host.folder, "root");
+      await mkdir(root);
+      await host.output(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", root]);
+      const ours = await pauseImage();
+      const idle = pause.reference === ours.reference ? await referenceImage(host.folder) : ours;
+      const engine = await startEngine(host, pause, busybox);
+      const program = join(host.folder, "kubelet-program");
+      await copyFile(await executable(), program);
+      return new Node(engine, await Kubelet.on(host, program), pause, busybox, idle);
+    };
   }
 
   /** Starts the kubelet, instead of the one that is running. */
   start(flags: readonly string[], configuration?: Readonly<Record<string, unknown>>): Promise<void> {
-    const endpoint = `--container-runtime-endpoint=unix://${this.host.folder}/containerd.sock`;
-    return this.#kubelet.start(["--container-runtime=remote", endpoint, ...flags], configuration);
+    return this.#kubelet.start([`--container-runtime-endpoint=${this.engine.endpoint}`, ...flags], configuration);
   }
 
   /** Adds the pod, waits until its container runs and returns the PID of pause on the host. */
   async add(): Promise<number> {
-    await this.#kubelet.add(POD, this.#busybox, [{ name: "stay", script: "exec sleep 86400" }]);
+    await this.#kubelet.add(POD, this.#busybox, STAY);
     return until("the pod runs", () => this.running(), 120);
   }
 
   /** The PID of pause while both sandbox and container run. */
   async running(): Promise<number | undefined> {
-    const { items } = await this.containerd.cri.call("ListPodSandbox", {});
+    const { items } = await this.engine.cri.call("ListPodSandbox", {});
     const ready = items.find(({ state }) => state === "SANDBOX_READY");
-    // containerd's only tasks are the container and pause.
-    const tasks = (await this.containerd.output("tasks", "ls")).match(/ RUNNING$/gm)?.length;
-    return ready && tasks === 2 ? (await this.containerd.sandbox(ready.id)).pid : undefined;
+    const { containers } = await this.engine.cri.call("ListContainers", {});
+    const running = containers.filter(({ state }) => state === "CONTAINER_RUNNING");
+    return ready && running.length === 1 ? (await this.engine.sandbox(ready.id)).pid : undefined;
   }
 
-  /** Whether the runtime has the sandbox image. */
+  /** True if the runtime has the sandbox image. */
   async has(reference = this.pause): Promise<boolean> {
-    const { images } = await this.containerd.cri.call("ListImages", {});
+    const { images } = await this.engine.cri.call("ListImages", {});
     return images.some(({ repoTags }) => repoTags.includes(reference));
   }
 
   /** Loads the image that nothing uses and waits until the kubelet has removed it: by then it has examined all images. */
   async collected(): Promise<boolean> {
     const { archive, reference } = this.#idle;
-    await this.containerd.load(archive);
+    await this.engine.load(archive);
     await until("the image is there", () => this.has(reference));
     return until("the image that nothing uses is removed", async () => !(await this.has(reference)), 150);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.containerd[Symbol.asyncDispose]();
+    return this.engine[Symbol.asyncDispose]();
   }
 }
 
-// With this machine's containerd 1.6, which pins no image. A kubelet of 1.20 cannot talk to containerd 2, which has no
-// CRI v1alpha2 any more, and knows no pins: what containerd 2 tells a newer one is tested in pods/containerd.test.ts.
-describeEngine("kubelet over CRI", ["containerd", "ctr", "runc", "apt-get", "dpkg-source"], () => {
-  // Before both sides start, which have less time.
-  beforeAll(async () => void (await kubelet()), KUBELET_PATIENCE);
-  const sides = bothSides(MACHINE, Node.start);
-
+/** Tests that a pod runs, as on any kubelet. */
+function testPod(sides: () => Sides<Node>, flags: (node: Node) => readonly string[], settings: object): void {
   test(
-    "a pod runs, with pause as an unprivileged PID 1 of the shared namespace, with one thread",
-    () => {
-      const must = { pid: "1", Threads: "1", executable: "/pause", ...UNPRIVILEGED };
-      return compare(sides(), must, async (node) => {
-        await node.start([`--pod-infra-container-image=${node.pause}`]);
+    "a pod runs, with pause as PID 1 of the shared namespace, with one thread",
+    () =>
+      compare(sides(), { pid: "1", Threads: "1", executable: "/pause" }, async (node) => {
+        await node.start(flags(node), { ...settings });
         return atRest(node.host, await node.add());
-      });
-    },
+      }),
     2 * PATIENCE,
   );
+}
+
+// With this machine's containerd 1.6, which pins no image. A kubelet of 1.20 cannot talk to containerd 2, which has no
+// CRI v1alpha2 any more, and knows no pins.
+describeEngine("kubelet 1.20 over CRI", ["containerd", "ctr", "runc", "apt-get", "dpkg-source"], () => {
+  // Before both sides start, which have less time.
+  beforeAll(async () => void (await kubelet()), KUBELET_PATIENCE);
+  const sides = bothSides(MACHINE, Node.with(Containerd.start, kubelet));
+  const remote = ["--container-runtime=remote"];
+  const withFlag = (node: Node) => [...remote, `--pod-infra-container-image=${node.pause}`];
+  testPod(sides, withFlag, {});
 
   test(
     "images are collected: the flag keeps the one that it names, and the pod runs on",
     () =>
       compare(sides(), { collected: true, again: true, kept: true, same: true }, async (node) => {
         const before = await node.running();
-        await node.start([`--pod-infra-container-image=${node.pause}`], COLLECT);
+        await node.start(withFlag(node), COLLECT);
         const [collected, again] = [await node.collected(), await node.collected()];
         return { collected, again, kept: await node.has(), same: (await node.running()) === before };
       }),
@@ -133,10 +147,35 @@ describeEngine("kubelet over CRI", ["containerd", "ctr", "runc", "apt-get", "dpk
     () =>
       compare(sides(), { gone: true, same: true }, async (node) => {
         const before = await node.running();
-        await node.start([], COLLECT);
+        await node.start(remote, COLLECT);
         const gone = await until("the sandbox image is removed", async () => !(await node.has()), 150);
         return { gone, same: (await node.running()) === before };
       }),
     4 * PATIENCE,
   );
 });
+
+const today = given("KUBELET", "A kubelet of today");
+const programs = process.env["CRIO"];
+
+/** Tests the kubelet of today with an engine. That it is told which image is pinned, the engines' own tests show. */
+function describeToday(name: string, generation: Generation, start: Parameters<typeof Node.with>[0]): void {
+  describeEngine(`kubelet of today, ${name} of ${generation.name}`, generation.takes([]), () => {
+    const sides = bothSides(
+      generation,
+      Node.with(start, () => Promise.resolve(today ?? "")),
+    );
+    testPod(sides, () => [], { failCgroupV1: false });
+
+    test("its version and the engine's are recorded", async () => {
+      const { host, engine } = sides().ours;
+      const kubelet = await host.output([join(host.folder, "kubelet-program"), "--version"]);
+      await record(`kubelet of today, ${name}`, { kubelet, ...(await engine.cri.call("Version", {})) });
+    });
+  });
+}
+
+if (today !== undefined) {
+  if (SID) describeToday("containerd", SID, Containerd.start);
+  if (programs !== undefined) describeToday("CRI-O", TRIXIE, (...given) => Crio.start(programs, ...given));
+}

@@ -1,21 +1,16 @@
 /** Pods of a kubelet whose flag `--pod-infra-container-image` chooses the image, as the flag was meant to. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { beforeAll, test } from "bun:test";
 import { until } from "../../../scripts/linux/proc.ts";
 import { MACHINE } from "../generations.ts";
-import { atRest, bothSides, compare, UNPRIVILEGED } from "../pods/pod.ts";
+import { atRest, bothSides, compare, STAY, UNPRIVILEGED } from "../pods/pod.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";
 import { KUBELET_PATIENCE, kubelet } from "./build.ts";
 import { Dockershim, type Infra } from "./dockershim.ts";
 
-/** A pod that does nothing. */
-const CALM = { pod: "calm", containers: [{ name: "stay", script: "exec sleep 86400" }] };
-
-/** A pod with a container that makes orphans without end. */
-const STORM = {
-  pod: "storm",
-  containers: [{ name: "orphans", script: "while :; do (sleep 0.1 &); sleep 0.02; done" }],
-};
+/** A pod that does nothing, and one whose container makes orphans without end. */
+const [CALM, STORM] = ["calm", "storm"];
+const MAKE_ORPHANS = "while :; do (sleep 0.1 &); sleep 0.02; done";
 
 /** Orphans to watch. */
 const ORPHANS = 30;
@@ -30,17 +25,6 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
 
   /** The current infra container of each side. */
   const infras = new Map<Dockershim, Infra>();
-  /** Seconds that each step took, by side. */
-  const took: Record<string, Record<string, number>> = { ours: {}, reference: {} };
-
-  /** Awaits `act` and records how long it took. */
-  async function timed<T>(node: Dockershim, what: string, act: () => Promise<T>): Promise<T> {
-    const start = performance.now();
-    const value = await act();
-    const times = took[node === sides().ours ? "ours" : "reference"];
-    if (times) times[what] = Math.round((performance.now() - start) / 100) / 10;
-    return value;
-  }
 
   /** The infra container of the calm pod. */
   function infra(node: Dockershim): Infra {
@@ -51,39 +35,37 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
 
   /** Waits until the calm pod runs with another infra container, and returns what pause looks like in it. */
   async function anew(node: Dockershim): Promise<Readonly<Record<string, unknown>>> {
-    const now = await node.ready(CALM.pod, ["stay"], infra(node));
+    const now = await node.ready(CALM, infra(node));
     infras.set(node, now);
     return atRest(node.host, now.pid);
   }
 
   beforeAll(async () => {
-    for (const node of [sides().ours, sides().reference]) {
-      infras.set(node, await timed(node, "started", () => node.add(CALM.pod, CALM.containers)));
-    }
+    const { ours, reference } = sides();
+    for (const node of [ours, reference]) infras.set(node, await node.add(CALM, STAY));
+    const kubeletVersion = await ours.host.output([await kubelet(), "--version"]);
+    const dockerd = await ours.host.output(["dockerd", "--version"]);
+    await record("kubelet with dockershim, versions", { kubelet: kubeletVersion, dockerd });
   }, 2 * PATIENCE);
-  afterAll(() => record("kubelet 1.20 with dockershim, seconds until the pod has", took));
 
   test(
-    "docker ps lists k8s_POD, the flag's image and /pause",
-    () =>
-      compare(sides(), { image: true, command: '"/pause"', name: "k8s_POD_calm-node1_default" }, async (node) => {
+    "docker ps lists k8s_POD, the flag's image and /pause, an unprivileged PID 1 of the shared namespace",
+    () => {
+      const { NoNewPrivs: _, ...privileges } = UNPRIVILEGED;
+      const rest = { pid: "1", Threads: "1", executable: "/pause", ...privileges };
+      const must = { image: true, command: '"/pause"', name: "k8s_POD_calm-node1_default", rest, seen: "/pause\0" };
+      return compare(sides(), must, async (node) => {
         const format = ["--format", "{{.Image}} {{.Command}} {{.Names}}"];
         const listed = await node.docker.output("ps", ...format, "--filter", `id=${infra(node).id}`);
         const [image, command, name = ""] = listed.split(" ");
-        return { image: image === node.pause, command, name: name.split("_").slice(0, 4).join("_") };
-      }),
-    PATIENCE,
-  );
-
-  test(
-    "pause sleeps as an unprivileged PID 1 of the shared namespace, with one thread",
-    () => {
-      const { NoNewPrivs: _, ...privileges } = UNPRIVILEGED;
-      const must = { pid: "1", Threads: "1", executable: "/pause", ...privileges, seen: "/pause" };
-      return compare(sides(), must, async (node) => ({
-        ...(await atRest(node.host, infra(node).pid)),
-        seen: (await node.exec(CALM.pod, "stay", "cat /proc/1/cmdline")).replaceAll("\0", ""),
-      }));
+        return {
+          image: image === node.pause,
+          command,
+          name: name.split("_").slice(0, 4).join("_"),
+          rest: await atRest(node.host, infra(node).pid),
+          seen: await node.exec(CALM, "cat /proc/1/cmdline"),
+        };
+      });
     },
     PATIENCE,
   );
@@ -92,7 +74,7 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
     "a container makes orphans without end: all are adopted, no zombie is left",
     () =>
       compare(sides(), { adopted: true, reaped: true, pause: { pid: "1", Threads: "1" } }, async (node) => {
-        const { pid: pause } = await node.add(STORM.pod, STORM.containers);
+        const { pid: pause } = await node.add(STORM, MAKE_ORPHANS);
         const seen = new Set<number>();
         const adopted = await until("orphans are adopted", async () => {
           for (const { pid, parent } of node.host.processes()) if (parent === pause) seen.add(pid);
@@ -111,9 +93,9 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
     () =>
       compare(sides(), { unmoved: true, same: true }, async (node) => {
         const before = await atRest(node.host, infra(node).pid);
-        await node.exec(CALM.pod, "stay", UNHEEDED);
+        await node.exec(CALM, UNHEEDED);
         const unmoved = Bun.deepEquals(await atRest(node.host, infra(node).pid), before);
-        return { unmoved, same: (await node.ready(CALM.pod, ["stay"])).id === infra(node).id };
+        return { unmoved, same: (await node.ready(CALM)).id === infra(node).id };
       }),
     PATIENCE,
   );
@@ -123,7 +105,7 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
     () =>
       compare(sides(), { pid: "1", Threads: "1", executable: "/pause" }, async (node) => {
         await node.host.kill(infra(node).pid, "KILL");
-        return timed(node, "come back after a kill", () => anew(node));
+        return anew(node);
       }),
     2 * PATIENCE,
   );
@@ -138,7 +120,7 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
         const status = node.docker.output("wait", id);
         const said = node.docker.run("logs", "--follow", id);
         await node.docker.output("stop", id);
-        const again = await timed(node, "come back after a stop", () => anew(node));
+        const again = await anew(node);
         return { status: await status, said: (await said).stderr.trimEnd(), again };
       });
     },
@@ -149,31 +131,12 @@ describeEngine("kubelet with dockershim", ["dockerd", "docker", "runc", "apt-get
     "the pods are removed: no container, folder, cgroup or network device is left",
     () =>
       compare(sides(), { containers: [], folders: [], cgroups: [], devices: [] }, async (node) => {
-        await timed(node, "stopped", async () => {
-          for (const pod of [CALM.pod, STORM.pod]) await node.remove(pod);
-          await until("nothing runs", async () => (await node.docker.output("ps", "--quiet")) === "");
-        });
+        for (const pod of [CALM, STORM]) await node.remove(pod);
         // The kubelet removes dead containers once a minute.
         const nothing = async () => Object.values(await node.left()).flat().length === 0;
-        await timed(node, "gone", () => until("nothing is left", nothing, PATIENCE / 1000).catch(() => undefined));
+        await until("nothing is left", nothing, PATIENCE / 1000).catch(() => undefined);
         return node.left();
       }),
     4 * PATIENCE,
-  );
-
-  test(
-    "the kubelet is from before dockershim was removed; its version and the engine's are recorded",
-    async () => {
-      const { host } = sides().ours;
-      const said = await host.output([await kubelet(), "--version"]);
-      const versions = {
-        kubelet: said.replace("Kubernetes v", ""),
-        dockerd: await host.output(["dockerd", "--version"]),
-      };
-      await record("kubelet with dockershim, versions", versions);
-      // Dockershim was removed in 1.24.
-      expect(Bun.semver.satisfies(versions.kubelet, "<1.24")).toBe(true);
-    },
-    PATIENCE,
   );
 });

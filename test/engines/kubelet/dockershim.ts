@@ -8,7 +8,7 @@ import type { Host } from "../host.ts";
 import type { Image } from "../images.ts";
 import { CNI_PLUGINS, modestRuntime, podNetwork } from "../node.ts";
 import { kubelet } from "./build.ts";
-import { Kubelet, type PodContainer } from "./kubelet.ts";
+import { Kubelet } from "./kubelet.ts";
 
 /** An infra container. */
 export interface Infra {
@@ -55,27 +55,20 @@ export class Dockershim implements AsyncDisposable {
     return new Dockershim(docker, tag, node);
   }
 
-  /** Adds a static pod and waits until the engine runs all of it. */
-  async add(pod: string, containers: readonly PodContainer[]): Promise<Infra> {
-    await this.#kubelet.add(pod, this.docker.busybox, containers);
-    return this.ready(
-      pod,
-      containers.map(({ name }) => name),
-    );
+  /** Adds a static pod whose container runs `sh -c script`, and waits until the engine runs all of it. */
+  async add(pod: string, script: string): Promise<Infra> {
+    await this.#kubelet.add(pod, this.docker.busybox, script);
+    return this.ready(pod);
   }
 
-  /** Waits until the pod has an infra container other than `old`, with the containers in its PID namespace; returns it. */
-  ready(pod: string, containers: readonly string[], old?: Infra): Promise<Infra> {
+  /** Waits until the pod has an infra container other than `old`, with its container in that PID namespace; returns it. */
+  ready(pod: string, old?: Infra): Promise<Infra> {
     return until(
       `the pod ${pod} runs`,
       async () => {
-        const id = await this.#running("POD", pod);
-        if (id === undefined || id === old?.id) return undefined;
-        for (const container of containers) {
-          const member = await this.#running(container, pod);
-          if (member === undefined) return undefined;
-          if ((await this.#inspect(member, ".HostConfig.PidMode")) !== `container:${id}`) return undefined;
-        }
+        const [id, member] = [await this.#running("POD", pod), await this.#running("main", pod)];
+        if (id === undefined || id === old?.id || member === undefined) return undefined;
+        if ((await this.#inspect(member, ".HostConfig.PidMode")) !== `container:${id}`) return undefined;
         const pid = Number(await this.#inspect(id, ".State.Pid"));
         return pid !== 0 && { id, pid };
       },
@@ -95,9 +88,9 @@ export class Dockershim implements AsyncDisposable {
     return this.docker.inspect(id, field).catch(() => undefined);
   }
 
-  /** Runs `sh -c script` in a container of a pod and returns what it wrote. Throws if it fails. */
-  async exec(pod: string, container: string, script: string): Promise<string> {
-    const id = await this.#running(container, pod);
+  /** Runs `sh -c script` in the container of a pod and returns what it wrote. Throws if it fails. */
+  async exec(pod: string, script: string): Promise<string> {
+    const id = await this.#running("main", pod);
     return this.docker.output("exec", id ?? "none", "sh", "-c", script);
   }
 
@@ -106,7 +99,7 @@ export class Dockershim implements AsyncDisposable {
     return this.#kubelet.remove(pod);
   }
 
-  /** What is left of pods: containers (dead ones too), the kubelet's folders, cgroups, and network devices. */
+  /** Traces of pods: containers (dead ones too), the kubelet's folders, cgroups, and network devices. */
   async left(): Promise<Readonly<Record<"containers" | "folders" | "cgroups" | "devices", readonly string[]>>> {
     const lines = (text: string) => text.split("\n").filter((line) => line !== "");
     const { folder, cgroup } = this.host;

@@ -4,12 +4,6 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import type { Host } from "../host.ts";
 
-/** One container of a static pod; it runs `sh -c script` in busybox. */
-export interface PodContainer {
-  readonly name: string;
-  readonly script: string;
-}
-
 /**
  * The kernel settings that the kubelet wants (`setupKernelTunables` of pkg/kubelet/cm). They are the whole machine's, so
  * files with these values are mounted over them: the kubelet finds what it wants and changes nothing.
@@ -25,6 +19,12 @@ const KERNEL = {
 
 /** Folders whose names are fixed in the kubelet (logs, device plugins): empty ones are mounted over the machine's. */
 const FIXED = ["/var/lib", "/var/log"];
+
+/** The node's address, which newer kubelets otherwise ask a name server for. They refuse those of the loopback. */
+const ADDRESS = "10.201.0.1";
+
+/** Asks the kubelet. */
+const HEALTHY = 'exec 3<>/dev/tcp/127.0.0.1/10248; printf "GET /healthz HTTP/1.0\\r\\n\\r\\n" >&3; grep -q "^ok" <&3';
 
 /** A running kubelet. What it starts and keeps belongs to the host, and goes with it. */
 export class Kubelet {
@@ -55,6 +55,7 @@ export class Kubelet {
     await mkdir(this.#manifests);
     await mkdir(join(host.folder, "kernel"));
     await host.output(["ip", "link", "set", "lo", "up"]);
+    await host.output(["ip", "address", "add", `${ADDRESS}/32`, "dev", "lo"]);
     for (const folder of FIXED) await host.output(["mount", "-t", "tmpfs", "tmpfs", folder]);
     for (const [name, value] of Object.entries(KERNEL)) {
       const file = join(host.folder, "kernel", name.replaceAll("/", "."));
@@ -102,10 +103,9 @@ export class Kubelet {
     const command = [
       ...[this.#executable, "--config", file, "--root-dir", join(host.folder, "kubelet")],
       ...["--cert-dir", join(host.folder, "certificates"), "--volume-plugin-dir", join(host.folder, "plugins")],
-      ...["--hostname-override", "node1", ...flags],
+      ...["--hostname-override", "node1", "--node-ip", ADDRESS, ...flags],
     ];
-    const healthy = ["busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:10248/healthz"];
-    this.#daemon = await host.daemon(name, command, async () => (await host.run(healthy)).stdout === "ok");
+    this.#daemon = await host.daemon(name, command, async () => (await host.run(["bash", "-c", HEALTHY])).status === 0);
   }
 
   /** Ends the kubelet, but not its pods. */
@@ -116,8 +116,8 @@ export class Kubelet {
     await daemon.exited;
   }
 
-  /** Adds a static pod: its containers see each other's processes, and pause as PID 1. */
-  async add(pod: string, image: string, containers: readonly PodContainer[]): Promise<void> {
+  /** Adds a static pod: its container `main` runs `sh -c script` and sees pause as PID 1. */
+  async add(pod: string, image: string, script: string): Promise<void> {
     const manifest = {
       apiVersion: "v1",
       kind: "Pod",
@@ -125,9 +125,7 @@ export class Kubelet {
       spec: {
         shareProcessNamespace: true,
         terminationGracePeriodSeconds: 1,
-        containers: containers.map(({ name, script }) => ({
-          ...{ name, image, imagePullPolicy: "Never", command: ["sh", "-c", script] },
-        })),
+        containers: [{ name: "main", image, imagePullPolicy: "Never", command: ["sh", "-c", script] }],
       },
     };
     const path = join(this.#manifests, `${pod}.json`);

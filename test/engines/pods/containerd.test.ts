@@ -11,7 +11,7 @@ import { asleep, atRest, bothSides, compare, ownNamespaces, testPods, UNPRIVILEG
 
 const MODES: readonly NamespaceMode[] = ["POD", "CONTAINER", "NODE"];
 
-/** How many pods start at once, and how many single starts are measured. */
+/** Pods that start at once, and single starts that are measured. */
 const MANY = 60;
 const ROUNDS = 20;
 

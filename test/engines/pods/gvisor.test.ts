@@ -1,63 +1,57 @@
 /** Pods in gVisor on its platform systrap, which keeps a private table in the memory of every process. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import pkg from "../../../package.json";
-import { onNewHost } from "../engine.ts";
-import { MACHINE } from "../generations.ts";
+import type { Pod } from "../engine.ts";
+import { TRIXIE } from "../generations.ts";
 import { Gvisor } from "../gvisor.ts";
-import { pauseImage, referenceImage } from "../images.ts";
 import { describeEngine, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";
+import { bothSides, processes, STAY } from "./pod.ts";
 
 const STARTS = 20;
 const ORPHANS = 50;
 
-const TERMINATED = { status: 0, stdout: "", stderr: "Shutting down, got signal: Terminated\n" };
+/** Makes orphans, which die together a moment after their parents, and waits. Each must have been adopted by then. */
+const ORPHAN = `for i in $(seq ${ORPHANS}); do (sleep 1 &); done; sleep 3`;
 
-/** Prints the state, parent and command of every process except the one that looks. */
-const LOOK = `for process in /proc/[0-9]*; do
-  [ $process = /proc/$$ ] || echo $(cut -d ' ' -f 3-4 $process/stat) $(tr '\\0' ' ' <$process/cmdline)
-done`;
-
-describeEngine("gVisor", ["apt-get", "dpkg-deb"], () => {
-  const sides: Gvisor[] = [];
-  beforeAll(async () => {
-    for (const imageOf of [pauseImage, referenceImage]) {
-      sides.push(await onNewHost(MACHINE, async (host) => Gvisor.start(host, await imageOf(host.folder))));
-    }
-    await record("gVisor, versions", { runsc: /\d\S+/.exec((await sides[0]?.version()) ?? "")?.[0] });
-  }, 4 * PATIENCE);
-  afterAll(async () => {
-    for (const side of sides) await side[Symbol.asyncDispose]();
-  }, PATIENCE);
+describeEngine("gVisor", TRIXIE.takes([]), () => {
+  const sides = bothSides(TRIXIE, Gvisor.start);
 
   /** Expects `observe` to return `must` with the reference and with ours. */
-  const same = async (must: unknown, observe: (gvisor: Gvisor) => Promise<unknown>) => {
-    const [ours, reference] = sides as [Gvisor, Gvisor];
-    expect(await observe(reference)).toEqual(must);
-    expect(await observe(ours)).toEqual(must);
+  const same = async (must: unknown, observe: (gvisor: Gvisor, pod: Pod) => Promise<unknown>) => {
+    for (const gvisor of [sides().reference, sides().ours]) {
+      const pod = await gvisor.startPod("pod", { sharedPid: true });
+      await gvisor.asleep();
+      expect(await observe(gvisor, pod)).toEqual(must);
+      await pod.remove();
+    }
   };
 
   test(
-    `${STARTS} of ${STARTS} starts exit with 0 and the message on SIGTERM`,
-    () =>
-      same(Array(STARTS).fill(TERMINATED), async (gvisor) => {
-        const outcomes: unknown[] = [];
-        for (let start = 0; start < STARTS; start++) outcomes.push(await (await gvisor.startPod()).stop());
-        return outcomes;
-      }),
+    `${STARTS} of ${STARTS} starts exit with 0 on SIGTERM`,
+    async () => {
+      await record("gVisor, version", { runsc: /\d\S+/.exec(await sides().ours.output("--version"))?.[0] });
+      for (let start = 0; start < STARTS; start++) {
+        await same(0, (_, pod) => pod.stop().then(() => pod.exitStatus()));
+      }
+    },
     2 * PATIENCE,
   );
 
   test(
-    "a container that joins sees pause as PID 1, and its orphans are reaped; an exec into pause's container runs /pause",
+    "an exec into pause's container runs /pause; a container that joins sees pause as PID 1, and its orphans are reaped",
     () => {
-      const exec = { status: 0, stdout: `pause.ts ${pkg.version}\n`, stderr: "" };
-      return same({ seen: "S 0 /pause\n", exec, ended: TERMINATED }, async (gvisor) => {
-        const pod = await gvisor.startPod();
-        // They all die together, a moment after their parents: each sleep must have been adopted by then.
-        const orphans = `for i in $(seq ${ORPHANS}); do (sleep 1 &); done; sleep 3; ${LOOK}`;
-        const { stdout: seen } = await pod.join(orphans);
-        return { seen, exec: await pod.exec("/pause", "-v"), ended: await pod.stop() };
+      // The masks of signals are not in a sandbox's /proc.
+      const status = "State:\tS (sleeping)\nThreads:\t1";
+      const must = { version: `pause.ts ${pkg.version}`, seen: ["1 /pause", "sleep 86400"], status, ended: 0 };
+      return same(must, async (gvisor, pod) => {
+        const version = await gvisor.output("exec", "pod", "/pause", "-v");
+        const member = await pod.join("member", STAY);
+        await member.exec(ORPHAN);
+        const seen = await processes(member);
+        const status = await member.exec("grep -E '^(State|Threads|Sig)' /proc/1/status");
+        await pod.stop();
+        return { version, seen, status, ended: await pod.exitStatus() };
       });
     },
     PATIENCE,

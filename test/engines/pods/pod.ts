@@ -1,4 +1,4 @@
-/** What a pod must do, whichever engine runs it: one table of cases, each run with ours and with the C reference. */
+/** Pods on any engine: one table of cases, each run with ours and with the C reference. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import {
@@ -21,13 +21,13 @@ export interface Sides<E extends AsyncDisposable = Engine> {
   readonly reference: E;
 }
 
-/** What a side is observed to do. */
+/** Everything that was observed of a side, by name. */
 type Observation = Readonly<Record<string, unknown>>;
 
 const NOBODY = "65535\t65535\t65535\t65535";
 const NO_CAPABILITIES = "0000000000000000";
 
-/** How pause must run on an engine that uses the image's user and drops what it is told to drop. */
+/** Pause on an engine that uses the image's user and drops what it is told to drop. */
 export const UNPRIVILEGED = {
   Uid: NOBODY,
   Gid: NOBODY,
@@ -42,7 +42,7 @@ export async function asleep(host: Host, pid: number, seconds?: number): Promise
   await until("pause to be ready", async () => showsReady(await host.status(pid)), seconds);
 }
 
-/** What /proc says about pause once it sleeps, or after `seconds` if it does not. Throws if it is gone. */
+/** The state of pause in /proc once it sleeps, or after `seconds` if it does not. Throws if it is gone. */
 export async function atRest(host: Host, pid: number, seconds = 30): Promise<Observation> {
   await asleep(host, pid, seconds).catch(() => undefined);
   const { NSpid, ...status } = await host.status(pid);
@@ -73,7 +73,7 @@ const LOOK = `for process in /proc/[0-9]*; do
   [ $process = /proc/$$ ] || echo "$\{process#/proc/} $(cat $process/cmdline | tr '\\0' ' ')"
 done`;
 
-/** What a member of the pod sees of the things that it shares. */
+/** The shared things, as a member of the pod sees them. */
 async function seen(
   member: Member,
 ): Promise<Readonly<Record<"net" | "ipc" | "pid" | "hostname" | "addresses", string>>> {
@@ -88,7 +88,7 @@ interface Case {
   /** As in "a pod: …". */
   readonly name: string;
   readonly sharedPid: boolean;
-  /** What must be observed with the reference; ours must then match the reference. */
+  /** Expected of the reference, which ours must then match. */
   readonly must: Observation;
   /** Runs the case and returns what was observed. The pod is removed afterwards, if it still exists. */
   observe(pod: Pod, host: Host): Promise<Observation>;
@@ -139,7 +139,7 @@ const CASES: readonly Case[] = [
   {
     name: "containers share network, addresses, hostname, IPC and shared memory",
     sharedPid: false,
-    must: { network: true, ipc: true, hostname: true, addresses: true, memory: "hello\n" },
+    must: { network: true, ipc: true, hostname: true, addresses: true, memory: "hello" },
     async observe(pod, host) {
       const first = await pod.join("first", STAY);
       const second = await pod.join("second", STAY);

@@ -8,7 +8,7 @@ import { InputError, progress } from "./command/report.ts";
 import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./executable/platforms.ts";
 import { refuseTarget, type Sources, writeArchive, writeFolder } from "./image/assemble.ts";
 import { COMPRESSIONS, type Compression } from "./image/layer.ts";
-import { bring, mirrorAt } from "./image/libc.ts";
+import { mirrorAt, readPackages } from "./image/libc.ts";
 import { parseReference } from "./image/name.ts";
 import { loadingLines } from "./image/node.ts";
 import { provenance } from "./image/provenance.ts";
@@ -70,7 +70,7 @@ await command("image", "Build the image, without Docker and without root", OPTIO
   const wanted = args.rootfs ? [platform] : (platforms ?? PLATFORMS);
   const supply = {
     ...(mirror && { mirror: mirrorAt(mirror) }),
-    ...(args.libc6 && { brought: await bring(args.libc6, wanted) }),
+    ...(args.libc6 && { brought: await readPackages(args.libc6, wanted) }),
   };
   const sources: Sources = { origin: await provenance(args.revision, args.source), supply };
 

@@ -91,7 +91,7 @@ for variable in ${provenance:+SERVER_URL REPOSITORY REPOSITORY_ID REPOSITORY_OWN
   eval "[ -n \"\${GITHUB_$variable:-}\" ]" || refuse "--provenance takes a GitHub workflow: GITHUB_$variable is not set"
 done
 
-# What GitHub says about this run, as the predicate of https://slsa.dev/provenance/v1.
+# GitHub's account of this run, as the predicate of https://slsa.dev/provenance/v1.
 predicate() {
   jq -n 'env | "\(.GITHUB_SERVER_URL)/\(.GITHUB_REPOSITORY)" as $repository | {
     buildDefinition: {

@@ -1,10 +1,9 @@
-/** Puts the image into one tar file: an OCI image layout, and what older versions of `docker load` read. */
-
+/** Puts the image into one tar file: an OCI image layout, and what `docker load` reads without the containerd image store. */
 import { digestName, type Reference } from "./name.ts";
 import type { Blob, PlatformImage } from "./oci.ts";
 import type { Entry } from "./rootfs.ts";
 
-/** Where the layout keeps content. */
+/** The place of content in the layout. */
 function blobPath(digest: string): string {
   return `blobs/${digest.replace(":", "/")}`;
 }
@@ -12,8 +11,8 @@ function blobPath(digest: string): string {
 /**
  * The files of the archive.
  *
- * `index.json` names the one image index, which every container engine reads except Docker before 25. That reads
- * `manifest.json`, which cannot name an index and so has the first platform's image.
+ * `index.json` names the one image index, which every container engine reads except Docker without the containerd image
+ * store. That reads `manifest.json`, which cannot name an index and so has the first platform's image.
  *
  * `index.json` names the index once, by tag or by digest. containerd would accept both names as two descriptors, but
  * podman and skopeo refuse a layout with more than one: podman then takes the image of `manifest.json`, which has no
@@ -21,7 +20,7 @@ function blobPath(digest: string): string {
  *
  * @param index the image index
  * @param images the platforms' images
- * @param byDigest whether containerd and podman will know the image by its digest instead of its tag
+ * @param byDigest true if containerd and podman are to know the image by its digest instead of its tag
  */
 export function archiveEntries(
   index: Blob,

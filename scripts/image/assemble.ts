@@ -1,12 +1,12 @@
 /** Assembles the image: from the sources to an archive, or to a folder with the root filesystem. */
 import { constants, existsSync } from "node:fs";
-import { access, lstat, mkdir, open, rename } from "node:fs/promises";
+import { access, lstat, mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { InputError, messageOf, progress } from "../command/report.ts";
 import { type Runtime, runtimeFor } from "../executable/bun.ts";
 import { compile } from "../executable/compile.ts";
 import type { Platform } from "../executable/platforms.ts";
-import { makeFolder } from "../linux/folder.ts";
+import { withFolder } from "../linux/folder.ts";
 import { archiveEntries } from "./archive.ts";
 import type { DebianPackage } from "./debian.ts";
 import { type Compression, compress, tarOf } from "./layer.ts";
@@ -17,7 +17,7 @@ import type { Provenance } from "./provenance.ts";
 import { type Entry, rootfs, writeRootfs } from "./rootfs.ts";
 import { sbom } from "./sbom.ts";
 
-/** What every image is made from. */
+/** The sources of every image. */
 export interface Sources {
   readonly origin: Provenance;
   readonly supply: Supply;
@@ -44,7 +44,7 @@ export interface Archive {
 /**
  * Refuses a path that cannot be written to, before anything is built. Writes nothing itself.
  *
- * @param mustBeNew whether the path must not exist
+ * @param mustBeNew true if the path must not exist
  *
  * Throws an InputError if the nearest existing path above it is not a folder, or may not be written to.
  */
@@ -61,22 +61,13 @@ export async function refuseTarget(path: string, mustBeNew: boolean): Promise<vo
   });
 }
 
-/** Calls `body` with a new folder beside `path`, from which it can rename to `path`, and removes it afterwards. Throws an InputError if nothing can be written there. */
+/** Calls `body` with a new folder beside `path`, from which it can rename to `path`, and removes it afterwards. */
 async function beside<T>(path: string, body: (folder: string) => Promise<T>): Promise<T> {
-  const parent = dirname(path);
-  const work = await mkdir(parent, { recursive: true })
-    .then(() => makeFolder(parent))
-    .catch((error: unknown) => {
-      throw new InputError(`cannot write to ${parent}: ${messageOf(error)}`);
-    });
-  try {
-    return await body(work.path);
-  } finally {
-    work.remove();
-  }
+  await mkdir(dirname(path), { recursive: true });
+  return withFolder(dirname(path), body);
 }
 
-/** What a platform's image is made from besides the sources. */
+/** The ingredients of a platform's image besides the sources. */
 interface Ingredients {
   readonly platform: Platform;
   readonly runtime: Runtime;
@@ -120,19 +111,11 @@ async function share(
   };
 }
 
-/** Writes a new file and syncs it to disk. Throws an InputError if that fails. */
+/** Writes a file and syncs it to disk. Throws an InputError if that fails. */
 async function writeThrough(path: string, bytes: Uint8Array): Promise<void> {
-  try {
-    const file = await open(path, "wx");
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
+  await writeFile(path, bytes, { flush: true }).catch((error: unknown) => {
     throw new InputError(`cannot write ${bytes.length} bytes to ${dirname(dirname(path))}: ${messageOf(error)}`);
-  }
+  });
 }
 
 /**

@@ -1,4 +1,4 @@
-/** The C library: which Debian package it comes from, and how that is unpacked. */
+/** The C library: the Debian package that it comes from, and its unpacking. */
 import { createHash } from "node:crypto";
 import { unpackTar } from "modern-tar";
 import { XzReadableStream } from "xz-decompress";
@@ -80,7 +80,7 @@ async function entries(archive: Uint8Array, prefix: string): Promise<Map<string,
   return found;
 }
 
-/** Whether `version` belongs to the pinned Debian release: a release keeps the upstream version and only counts up its suffix. */
+/** True if `version` belongs to the pinned Debian release, which keeps the upstream version and only counts up its suffix. */
 function isOfRelease(version: string): boolean {
   const first = LIBC6.version.replace(/\+deb\d+u\d+$/, "");
   return version === first || version.startsWith(`${first}+`);

@@ -2,7 +2,7 @@
 import { packTar, type TarEntry } from "modern-tar";
 import type { Entry } from "./rootfs.ts";
 
-/** How a layer is compressed. */
+/** The compression of a layer. */
 export type Compression = "gzip" | "zstd";
 
 /** All compressions; the first is the one that every container engine reads. */

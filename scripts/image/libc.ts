@@ -8,22 +8,22 @@ import { inCache, kept, sha256Of } from "../executable/cache.ts";
 import type { Platform } from "../executable/platforms.ts";
 import { type DebianPackage, LIBC6, unpack } from "./debian.ts";
 
-/** Where packages come from. */
+/** The sources of packages. */
 export interface Supply {
   /** Root of a Debian mirror (http, https or file URL); default: apt's mirrors. */
   readonly mirror?: string | undefined;
   /** Packages that the user has given, by architecture: no mirror is asked for these. */
   readonly brought?: ReadonlyMap<string, DebianPackage>;
-  /** How long a mirror may send nothing, in milliseconds; default: PATIENCE. */
+  /** The longest that a mirror may send nothing, in milliseconds; default: PATIENCE. */
   readonly patience?: number;
   /** File with the keys that verify Debian's indexes; default: that of the package debian-archive-keyring. */
   readonly keyring?: string;
 }
 
-/** How long a mirror may send nothing before it is given up, in milliseconds. */
+/** The longest that a mirror may send nothing before it is given up, in milliseconds. */
 const PATIENCE = 20_000;
 
-/** What the user can do if no mirror helps. */
+/** The user's remedies if no mirror helps. */
 const HELP = "name another mirror with --debian-mirror URL, or a package with --libc6 FILE";
 
 /** The consequence of using a package other than the pinned one. */
@@ -103,7 +103,7 @@ async function fetchPinned(
   throw gone.length > 0 ? new Gone(message, gone) : new InputError(`${message}; ${HELP}`);
 }
 
-/** Whether Debian's version `a` is newer than `b`: deb-version(7). */
+/** True if Debian's version `a` is newer than `b`: deb-version(7). */
 function isNewer(a: string, b: string): boolean {
   return Bun.spawnSync(["dpkg", "--compare-versions", a, "gt", b]).exitCode === 0;
 }
@@ -160,7 +160,10 @@ export async function libc6(platform: Platform, supply: Supply = {}): Promise<De
  *
  * Throws an InputError if one is not a libc6 of the same Debian release, or one for a platform is missing.
  */
-export async function bring(list: string, platforms: readonly Platform[]): Promise<ReadonlyMap<string, DebianPackage>> {
+export async function readPackages(
+  list: string,
+  platforms: readonly Platform[],
+): Promise<ReadonlyMap<string, DebianPackage>> {
   const brought = new Map<string, DebianPackage>();
   const architectures = platforms.map(({ architecture }) => architecture);
   for (const path of list.split(",")) {

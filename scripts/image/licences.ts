@@ -2,12 +2,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import pkg from "../../package.json";
-import lock from "../../package-lock.json";
 import { ROOT } from "../command/project.ts";
 import { InputError, messageOf } from "../command/report.ts";
 import { LIBC6 } from "./debian.ts";
 
-/** A component that is linked into Bun or into a dependency, so that no package is named after it. */
+/** A component that is linked into Bun, so that no package is named after it. */
 export interface Part {
   readonly name: string;
   /** SPDX licence expression. Of alternatives (OR) the first is chosen. */
@@ -26,7 +25,7 @@ export interface Text {
   readonly body: string;
 }
 
-/** Where npm puts packages. */
+/** The folder into which npm puts packages. */
 const MODULES = join(ROOT, "node_modules");
 
 /** Folder of the licence texts in the image: one file for each SPDX identifier, however many components have it. */
@@ -38,15 +37,11 @@ const TEXTS = `usr/share/doc/${pkg.name}/licences`;
  */
 const PAGE = "bun-types/docs/project/license.mdx";
 
-/** Where Bun's parts and their licences are listed in the image. */
+/** The list of Bun's parts and their licences in the image. */
 const BUN_COPYRIGHT = "usr/share/doc/bun/copyright";
 
-/** Texts that npm packages contain, by their path in the image. */
-const OF_PACKAGES: Readonly<Record<string, string>> = {
-  "usr/share/doc/bun/license.mdx": PAGE,
-  "usr/share/doc/citty/LICENSE": "citty/LICENSE",
-  "usr/share/doc/citty/THIRD-PARTY-LICENSES.md": "citty/dist/THIRD-PARTY-LICENSES.md",
-};
+/** The page in the image. */
+const BUN_PAGE = "usr/share/doc/bun/license.mdx";
 
 /**
  * The libraries that Bun's licence page names, by the page's names: the SPDX expression, from the page and the
@@ -81,10 +76,10 @@ const LIBRARIES: Readonly<Record<string, readonly [licence: string, version?: st
   zstd: ["BSD-3-Clause OR GPL-2.0-only", "zstd"],
 };
 
-/** What the page names although it is not in the executable for Linux. */
+/** Libraries that the page names although they are not in the executable for Linux. */
 const ELSEWHERE: readonly string[] = ["libuv", "Tigerbeetle's IO code"];
 
-/** What is in the executable although the page names it outside its tables, or not at all. */
+/** Libraries in the executable that the page names outside its tables, or not at all. */
 const UNLISTED: readonly (readonly [name: string, licence: string, source: string, version?: string])[] = [
   // JavaScriptCore, WTF and bmalloc: the newer files are Apple's under BSD-2-Clause.
   ["WebKit", "LGPL-2.0-or-later AND BSD-2-Clause", "https://github.com/oven-sh/WebKit", "webkit"],
@@ -144,12 +139,12 @@ function versionOf(key: string | undefined): string | undefined {
 }
 
 /**
- * What is linked into Bun or embedded in it, sorted by name.
+ * The libraries that are linked into Bun or embedded in it, sorted by name.
  *
  * Throws an InputError if Bun's licence page is missing, is another version's, or names a library that is unknown here:
  * then somebody has to look at that library's licence.
  */
-function partsOfBun(): Part[] {
+export function partsOfBun(): Part[] {
   const { version } = JSON.parse(readPackaged("bun-types/package.json")) as { version: string };
   if (version !== Bun.version) throw new InputError(`bun-types is ${version}, Bun is ${Bun.version}: run npm ci`);
   const part = (name: string, licence: string, source: string, key?: string): Part => {
@@ -171,39 +166,14 @@ function partsOfBun(): Part[] {
   return [...listed, ...unlisted].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
 }
 
-/** What is bundled into citty. Its package gives no versions. */
-function partsOfCitty(): Part[] {
-  const notices = readPackaged("citty/dist/THIRD-PARTY-LICENSES.md");
-  return notices
-    .split(/^## /m)
-    .slice(1)
-    .map((section) => {
-      const field = (name: string) => section.match(new RegExp(`^${name}: (.*)$`, "m"))?.[1]?.trim() ?? "";
-      const name = section.split("\n", 1)[0]?.trim() ?? "";
-      const texts = ["usr/share/doc/citty/THIRD-PARTY-LICENSES.md"];
-      return { name, licence: field("License"), source: field("Repository"), version: undefined, texts };
-    });
-}
-
-/** What is linked into or bundled with an npm package. Throws an InputError as partsOfBun and partsOfCitty do. */
-export function partsOf(name: string): Part[] {
-  if (name === "bun") return partsOfBun();
-  return name === "citty" ? partsOfCitty() : [];
-}
-
 /**
  * SPDX expression of all that the image distributes: every licence whose terms apply, sorted by name.
  *
- * Throws an InputError as partsOf does.
+ * Throws an InputError as partsOfBun does.
  */
 export function imageLicence(): string {
-  const packages = ["bun", ...Object.keys(pkg.dependencies)];
-  const locked: Readonly<Record<string, { license?: string }>> = lock.packages;
-  const licences = packages.flatMap((name) => [
-    locked[`node_modules/${name}`]?.license ?? [],
-    ...partsOf(name).map(({ licence }) => licence),
-  ]);
-  return [...new Set([pkg.license, LIBC6.licence, ...licences.flat()].flatMap(identifiers))].sort().join(" AND ");
+  const licences = [pkg.license, LIBC6.licence, "MIT", ...partsOfBun().map(({ licence }) => licence)];
+  return [...new Set(licences.flatMap(identifiers))].sort().join(" AND ");
 }
 
 /** Bun's licence and its parts' as a machine-readable copyright file: Debian's format 1.0. */
@@ -226,10 +196,9 @@ function bunCopyright(parts: readonly Part[]): string {
   return head + [bun, ...parts].map(stanza).join("\n");
 }
 
-/** Paths in the image of the texts of bun or citty itself, without a leading slash. */
-export function textsOfPackage(name: string): string[] {
-  const here = Object.keys(OF_PACKAGES).filter((path) => path.startsWith(`usr/share/doc/${name}/`));
-  return name === "bun" ? [BUN_COPYRIGHT, ...here, ...textsOf("MIT")] : here;
+/** Paths in the image of Bun's own texts, without a leading slash. */
+export function textsOfBun(): string[] {
+  return [BUN_COPYRIGHT, BUN_PAGE, ...textsOf("MIT")];
 }
 
 /**
@@ -248,6 +217,6 @@ export function licenceTexts(): Text[] {
     const { licenseText } = JSON.parse(list) as { licenseText: string };
     return { path, body: `${licenseText.trimEnd()}\n` };
   });
-  const packaged = Object.entries(OF_PACKAGES).map(([path, from]): Text => ({ path, body: readPackaged(from) }));
-  return [...texts, ...packaged, { path: BUN_COPYRIGHT, body: bunCopyright(parts) }];
+  const page = { path: BUN_PAGE, body: readPackaged(PAGE) };
+  return [...texts, page, { path: BUN_COPYRIGHT, body: bunCopyright(parts) }];
 }

@@ -4,7 +4,7 @@ import type { Platform } from "../executable/platforms.ts";
 import type { Compression } from "./layer.ts";
 import { labels, type Provenance, rfc3339 } from "./provenance.ts";
 
-/** Says where content is and what it is. */
+/** Names content, and says of what kind it is. */
 export interface Descriptor {
   readonly mediaType: string;
   /** `sha256:` and the digest in hexadecimal. */
@@ -47,7 +47,7 @@ function json(mediaType: string, document: unknown): Blob {
   return blobOf(mediaType, new TextEncoder().encode(JSON.stringify(document)));
 }
 
-/** How a container of the image starts. Builders add PATH and the working directory to any image: written down, they are equal however the image is built. */
+/** The configuration with which containers start. Builders add PATH and the working directory to any image: written down, they are equal with every builder. */
 function containerConfig(origin: Provenance): unknown {
   return {
     User: "65535:65535",

@@ -1,11 +1,13 @@
-/** What an image says about its origin: time, revision, and the labels that every OCI image should have. */
+/** The origin of an image: time, revision, and the labels that every OCI image should have. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import pkg from "../../package.json";
 import { ROOT } from "../command/project.ts";
 import { InputError } from "../command/report.ts";
+import { output } from "../command/run.ts";
 import { imageLicence } from "./licences.ts";
 
-/** Where a build comes from. */
+/** The origin of a build. */
 export interface Provenance {
   /** Every timestamp in the image: whole seconds since 1970. */
   readonly time: number;
@@ -18,38 +20,35 @@ export interface Provenance {
 /** Runs git in the project's folder. Throws an InputError with git's reason. */
 async function git(...args: readonly string[]): Promise<string> {
   if (!Bun.which("git")) throw new InputError("this is a clone, but git is not installed: set SOURCE_DATE_EPOCH");
-  const child = Bun.spawn(["git", "-C", ROOT, ...args], { stdout: "pipe", stderr: "pipe" });
-  const [out, trouble, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  if (status !== 0) throw new InputError(`git ${args[0]}: ${trouble.trim()}`);
-  return out.trim();
+  return (await output(["git", "-C", ROOT, ...args])).trim();
 }
 
 /** The commit of the project's folder, with `-dirty` appended if tracked files differ; undefined outside a clone. */
 async function commit(): Promise<string | undefined> {
-  if (!(await isClone())) return undefined;
+  if (!isClone()) return undefined;
   const changes = await git("status", "--porcelain", "--untracked-files=no");
   return `${await git("rev-parse", "HEAD")}${changes === "" ? "" : "-dirty"}`;
 }
 
 /**
- * Where the sources are: as package.json says, or git's remote `origin` if that is an http or https address, without
+ * The address of the sources: as package.json says, or git's remote `origin` if that is an http or https address, without
  * the name and password that it may have; else undefined. A path or an account on another machine is of no use to others.
  */
 async function sourceAddress(): Promise<string | undefined> {
   const { repository }: { repository?: string | { url: string } } = pkg as object;
   const stated = typeof repository === "object" ? repository.url : repository;
   if (stated) return stated.replace(/^git\+/, "");
-  if (!(await isClone()) || !Bun.which("git")) return undefined;
+  if (!isClone() || !Bun.which("git")) return undefined;
   const remote = await git("config", "--get", "--default", "", "remote.origin.url");
   const address = URL.parse(remote);
   if (!address || !/^https?:$/.test(address.protocol)) return undefined;
   return `${address.protocol}//${address.host}${address.pathname}`;
 }
 
-/** Whether the project's folder itself is a clone: a clone further up would be another project's. */
-async function isClone(): Promise<boolean> {
+/** True if the project's folder itself is a clone: a clone further up would be another project's. */
+function isClone(): boolean {
   // A folder, or in a worktree a file.
-  return (await Array.fromAsync(new Bun.Glob(".git").scan({ cwd: ROOT, dot: true, onlyFiles: false }))).length > 0;
+  return existsSync(join(ROOT, ".git"));
 }
 
 /** The date of the newest release in CHANGELOG.md, which a source archive contains, in seconds since 1970. Throws an InputError if there is none. */
@@ -83,7 +82,7 @@ export async function provenance(revision?: string, source?: string): Promise<Pr
   const chosen = epoch();
   const known = revision || (await commit());
   const address = source || (await sourceAddress());
-  const time = chosen ?? ((await isClone()) ? Number(await git("log", "-1", "--format=%ct")) : await releaseTime());
+  const time = chosen ?? (isClone() ? Number(await git("log", "-1", "--format=%ct")) : await releaseTime());
   return { time, ...(known && { revision: known }), ...(address && { source: address }) };
 }
 

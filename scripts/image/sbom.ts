@@ -6,7 +6,7 @@ import lock from "../../package-lock.json";
 import type { Runtime } from "../executable/bun.ts";
 import type { Platform } from "../executable/platforms.ts";
 import { type DebianPackage, LIBC6 } from "./debian.ts";
-import { imageLicence, ownerOf, type Part, partsOf, textsOf, textsOfPackage } from "./licences.ts";
+import { imageLicence, ownerOf, partsOfBun, textsOf, textsOfBun } from "./licences.ts";
 import type { Provenance } from "./provenance.ts";
 
 /** The entries of package-lock.json. */
@@ -16,7 +16,7 @@ const { Application, Container, Library, Platform: PlatformComponent } = Enums.C
 
 const { Distribution, License: LicenceReference, VCS, Website } = Enums.ExternalReferenceType;
 
-/** What the document describes. */
+/** The parts of the image that the document describes. */
 export interface Parts {
   readonly platform: Platform;
   /** The bytes of /pause. */
@@ -50,7 +50,7 @@ function licensed(expression: string): Models.LicenseRepository {
   return new Models.LicenseRepository([new Kind(expression)]);
 }
 
-/** Where the texts of a component's licences are in the image, and where its source is. */
+/** The places of a component's licences in the image, and of its source. */
 function references(texts: readonly string[], source?: string): Models.ExternalReferenceRepository {
   const comment = "In the image";
   const kind = source && /github|googlesource/.test(source) ? VCS : Website;
@@ -60,9 +60,9 @@ function references(texts: readonly string[], source?: string): Models.ExternalR
   ]);
 }
 
-/** Adds what is linked into `whole` as parts of it, with the same supplier. */
-function addParts(whole: Models.Component, parts: readonly Part[]): void {
-  for (const { name, licence, source, version, texts } of parts) {
+/** Adds what is linked into Bun as parts of it, with the same supplier. */
+function addParts(whole: Models.Component): void {
+  for (const { name, licence, source, version, texts } of partsOfBun()) {
     const part = new Models.Component(Library, name, {
       bomRef: `${whole.name}/${name}`,
       ...(version && { version }),
@@ -75,7 +75,7 @@ function addParts(whole: Models.Component, parts: readonly Part[]): void {
   }
 }
 
-/** What package-lock.json pins for `dependency`: version, licence, purl and SHA-512 of the package. */
+/** The entry of package-lock.json for `dependency`: version, licence, purl and SHA-512 of the package. */
 function pinned(dependency: string): { version: string; licence: string; purl: string; digest: string } {
   const { version = "", integrity = "", license = "" } = LOCKED[`node_modules/${dependency}`] ?? {};
   const name = dependency.split("/").map(encoded).join("/");
@@ -83,25 +83,10 @@ function pinned(dependency: string): { version: string; licence: string; purl: s
   return { version, licence: license, purl: `pkg:npm/${name}@${encoded(version)}`, digest };
 }
 
-/** An npm package that is compiled in. */
-function npmComponent(name: string): Models.Component {
-  const { version, licence, purl, digest } = pinned(name);
-  return new Models.Component(Library, name, {
-    bomRef: purl,
-    version,
-    description: "Compiled into /pause",
-    purl,
-    supplier: organisation(ownerOf(name)),
-    hashes: hashed("SHA-512", digest),
-    licenses: licensed(licence),
-    externalReferences: references(textsOfPackage(name)),
-  });
-}
-
 /** Bun, by its executable's digest. Only the pinned executable is identified as the package that package-lock.json names. */
 function bunComponent({ bunPackage }: Platform, { sha256, isPinned }: Runtime): Models.Component {
   const { version, licence, purl, digest } = pinned(bunPackage);
-  const externalReferences = references(textsOfPackage("bun"));
+  const externalReferences = references(textsOfBun());
   if (isPinned)
     externalReferences.add(new Models.ExternalReference(purl, Distribution, { hashes: hashed("SHA-512", digest) }));
   return new Models.Component(PlatformComponent, "bun", {
@@ -177,9 +162,9 @@ export function sbom({ platform, executable, runtime, libc }: Parts, manifest: s
     purl: `pkg:oci/${pkg.name}@${encoded(manifest)}?arch=${platform.architecture}`,
   });
   const pause = pauseComponent(executable, origin);
-  const packages = [bunComponent(platform, runtime), ...Object.keys(pkg.dependencies).map(npmComponent)];
-  for (const component of packages) addParts(component, partsOf(component.name));
-  const components = [...packages, libcComponent(platform, libc)];
+  const bun = bunComponent(platform, runtime);
+  addParts(bun);
+  const components = [bun, libcComponent(platform, libc)];
   image.dependencies.add(pause.bomRef);
   for (const { bomRef } of components) pause.dependencies.add(bomRef);
 

@@ -1,13 +1,11 @@
-/** What `npm run image` refuses, in one line, before it compiles or fetches anything; and image names. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+/** The refusals of `npm run image`, in one line, before it compiles or fetches anything; image names and labels. */
+import { describe, expect, test } from "bun:test";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../package.json";
 import { ROOT } from "../../scripts/command/project.ts";
 import { InputError } from "../../scripts/command/report.ts";
-import type { Ran } from "../../scripts/command/run.ts";
+import { output, type Ran } from "../../scripts/command/run.ts";
 import { downloadByApt, hasApt } from "../../scripts/debian/apt.ts";
 import { Elf } from "../../scripts/executable/elf.ts";
 import { hostPlatform, PLATFORMS } from "../../scripts/executable/platforms.ts";
@@ -16,20 +14,17 @@ import { mirrorAt } from "../../scripts/image/libc.ts";
 import { parseReference } from "../../scripts/image/name.ts";
 import { labels } from "../../scripts/image/provenance.ts";
 import { evaluate, freshProject, image, POOL, runScript } from "../support/project.ts";
-import { NEEDS_LOOPBACK, testIf } from "../support/skip.ts";
+import { NEEDS_LOOPBACK, notInstalled, testUnless } from "../support/skip.ts";
+import { temporary } from "../support/temporary.ts";
 
-let folder = "";
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "pause-image-"));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+/** Any time. */
+const TIME = { SOURCE_DATE_EPOCH: "1" };
 
 /** Expects one line on standard error that matches `what`, and nothing in the folder `where` but `kept`. */
-async function expectRefusal(outcome: Ran, what: RegExp, where: string, kept: readonly string[]): Promise<void> {
-  expect(outcome.stderr).toMatch(what);
-  expect(outcome.stderr.trimEnd().split("\n")).toHaveLength(1);
-  expect(outcome.stdout).toBe("");
-  expect(outcome.status).toBe(1);
+async function expectRefusal(ran: Ran, what: RegExp, where: string, kept: readonly string[] = []): Promise<void> {
+  expect(ran.stderr).toMatch(what);
+  expect(ran.stderr.trimEnd().split("\n")).toHaveLength(1);
+  expect([ran.stdout, ran.status]).toEqual(["", 1]);
   expect(await readdir(where)).toEqual([...kept]);
 }
 
@@ -37,7 +32,7 @@ test("what is not an ELF file is refused", () => {
   expect(() => new Elf(new TextEncoder().encode("#!/bin/sh\n"), "/pause")).toThrow("/pause is not a 64-bit ELF file");
 });
 
-test("image names get the registry and the tag that container engines give them, and Docker's short name", () => {
+test("image names get the registry and the tag that container engines give them, and Docker's short name; a mirror's address may have trailing slashes", () => {
   for (const [name, canonical, familiar = canonical] of [
     ["pause-ts", "docker.io/library/pause-ts:latest", "pause-ts:latest"],
     ["docker.io/library/pause-ts:1", "docker.io/library/pause-ts:1", "pause-ts:1"],
@@ -46,55 +41,41 @@ test("image names get the registry and the tag that container engines give them,
     ["registry.example:5000/a/b:1", "registry.example:5000/a/b:1"],
   ] as const)
     expect(parseReference(name)).toMatchObject({ canonical, familiar });
+  expect(mirrorAt("https://deb.example/debian//")).toBe("https://deb.example/debian");
 });
 
 describe("bad input is one line, and nothing is written", () => {
-  const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
-    [
-      "an unknown platform",
-      ["--platform", "linux/riscv64"],
-      /unknown platform "linux\/riscv64": it is one of linux\/amd64/,
-    ],
-    ["an unknown compression", ["--compression", "xz"], /unknown compression "xz": it is one of gzip, zstd/],
-    ["an option that does not exist", ["--platfrom", "linux/amd64"], /unknown option --platfrom/],
-    ["an operand", ["linux/amd64"], /unexpected "linux\/amd64"/],
-    ["a tag that is not an image name", ["--tag", "Pause:1"], /"Pause:1" is not an image name/],
-    [
-      "a mirror that is not a URL",
-      ["--debian-mirror", "deb.example/debian"],
-      /"deb.example\/debian" is not the http, https/,
-    ],
-    ["a missing package", ["--libc6", "/nonexistent.deb"], /^error: --libc6 \/nonexistent.deb: /],
-    [
-      "a file that is not a package",
-      ["--libc6", join(ROOT, "LICENSE")],
-      /^error: --libc6 .*LICENSE: it is not a Debian package/,
-    ],
-    ["a source that is not a URL", ["--source", "here"], /^error: --source "here" is not a URL/],
-    ["two platforms in one folder", ["--rootfs", "x", "--platform", "linux/amd64,linux/arm64"], /takes one --platform/],
-  ];
-  for (const [name, args, what] of cases) {
-    test(name, async () => {
-      const where = await mkdtemp(join(folder, "bad-"));
-      await expectRefusal(await image(["--output", join(where, "a.tar"), ...args]), what, where, []);
-    });
-  }
+  test.each([
+    ["--platform linux/riscv64", /unknown platform "linux\/riscv64": it is one of linux\/amd64/],
+    ["--compression xz", /unknown compression "xz": it is one of gzip, zstd/],
+    ["--platfrom linux/amd64", /unknown option --platfrom/],
+    ["linux/amd64", /unexpected "linux\/amd64"/],
+    ["--tag Pause:1", /"Pause:1" is not an image name/],
+    ["--debian-mirror deb.example/debian", /"deb.example\/debian" is not the http, https/],
+    ["--libc6 /nonexistent.deb", /^error: --libc6 \/nonexistent.deb: /],
+    ["--libc6 LICENSE", /^error: --libc6 LICENSE: it is not a Debian package/],
+    ["--source here", /^error: --source "here" is not a URL/],
+    ["--rootfs x --platform linux/amd64,linux/arm64", /takes one --platform/],
+  ])("%s", async (args, what) => {
+    const where = temporary("bad");
+    await expectRefusal(await image(["--output", join(where, "a.tar"), ...args.split(" ")]), what, where);
+  });
 
   test("a time that is not a number", async () => {
-    const where = await mkdtemp(join(folder, "bad-"));
-    const outcome = await image(["--output", join(where, "a.tar")], { SOURCE_DATE_EPOCH: "yesterday" });
-    await expectRefusal(outcome, /SOURCE_DATE_EPOCH is "yesterday"/, where, []);
+    const where = temporary("bad");
+    const ran = await image(["--output", join(where, "a.tar")], { SOURCE_DATE_EPOCH: "yesterday" });
+    await expectRefusal(ran, /SOURCE_DATE_EPOCH is "yesterday"/, where);
   });
 
   test("a file where the folder should be", async () => {
-    const where = await mkdtemp(join(folder, "bad-"));
+    const where = temporary("bad");
     await Bun.write(join(where, "dist"), "");
-    const outcome = await image(["--output", join(where, "dist", "a.tar")]);
-    await expectRefusal(outcome, /^error: cannot write to .*dist/, where, ["dist"]);
+    const ran = await image(["--output", join(where, "dist", "a.tar")]);
+    await expectRefusal(ran, /^error: cannot write to .*dist/, where, ["dist"]);
   });
 
   test("a root filesystem that exists already", async () => {
-    const where = await mkdtemp(join(folder, "bad-"));
+    const where = temporary("bad");
     await mkdir(join(where, "rootfs"));
     await expectRefusal(await image(["--rootfs", join(where, "rootfs")]), /already exists/, where, ["rootfs"]);
   });
@@ -108,68 +89,44 @@ test("the Containerfile's labels are those of the archive", async () => {
   expect(fixed["org.opencontainers.image.version"]).toBe(pkg.version);
 });
 
-describe("the label that says where the sources are", () => {
-  const needsGit = Bun.which("git") ? undefined : "git is not installed";
-  for (const [remote, address] of [
-    ["https://user:secret@git.example:8443/pause-ts.git?token=secret", "https://git.example:8443/pause-ts.git"],
-    ["git@git.example:pause-ts.git", undefined],
-    ["/srv/git/pause-ts.git", undefined],
-  ] as const) {
-    testIf(needsGit, `is ${address ?? "missing"} if git's origin is ${remote}`, async () => {
-      const { root } = await freshProject(folder);
-      Bun.spawnSync(["git", "init", "--quiet", root]);
-      Bun.spawnSync(["git", "-C", root, "config", "remote.origin.url", remote]);
-      const code = `import { provenance } from "./scripts/image/provenance.ts";
-        console.log(JSON.stringify(await provenance("abc")));`;
-      const { stdout, stderr } = await evaluate(code, root, { SOURCE_DATE_EPOCH: "1" });
-      expect({ stderr, ...JSON.parse(stdout) }).toEqual({
-        stderr: "",
-        time: 1,
-        revision: "abc",
-        ...(address && { source: address }),
-      });
-    });
-  }
-});
+for (const [remote, source] of [
+  ["https://user:secret@git.example:8443/pause-ts.git?token=secret", "https://git.example:8443/pause-ts.git"],
+  ["git@git.example:pause-ts.git", undefined],
+  ["/srv/git/pause-ts.git", undefined],
+] as const) {
+  testUnless(notInstalled("git"), `the sources are said to be at ${source} if git's origin is ${remote}`, async () => {
+    const { root } = await freshProject();
+    await output(["git", "init", "--quiet", root]);
+    await output(["git", "-C", root, "config", "remote.origin.url", remote]);
+    const code = `import { provenance } from "./scripts/image/provenance.ts";
+      console.log(JSON.stringify(await provenance("abc")));`;
+    const { stdout, stderr } = await evaluate(code, root, TIME);
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout)).toEqual({ time: 1, revision: "abc", ...(source && { source }) });
+  });
+}
 
 describe("a Debian mirror", () => {
   const { architecture, name: platform } = hostPlatform();
   const name = `libc6_${LIBC6.version}_${architecture}.deb`;
-  const args = (output: string, mirror: string) => [
-    ...["--output", join(output, "a.tar"), "--platform", platform, "--debian-mirror", mirror],
-  ];
 
-  test("without the pinned version and without a signed index of the release is named with both reasons", async () => {
-    const { root, where, mirror } = await freshProject(folder);
-    const outcome = await image(args(where, `file://${mirror}`), { SOURCE_DATE_EPOCH: "1" }, root);
-    const reason = hasApt()
-      ? "(no mirror has an index of Debian's trixie|.*debian-archive-keyring.*)"
-      : "there is no apt here.*";
-    const what = `cannot fetch libc6 .*${mirror}/${POOL}.*; nor any newer one: ${reason}; name another mirror .* --libc6 FILE`;
-    await expectRefusal(outcome, new RegExp(what), where, []);
-    expect(await readdir(join(root, "node_modules", ".cache", "pause-ts"))).toEqual([]);
-  });
-
-  test("with another file under that name is refused", async () => {
-    const { root, where, mirror } = await freshProject(folder);
-    await Bun.write(join(mirror, POOL, name), "not the package");
-    const outcome = await image(args(where, `file://${mirror}`), { SOURCE_DATE_EPOCH: "1" }, root);
-    await expectRefusal(outcome, new RegExp(`${mirror}/.*: SHA-256 is \\w{64}, the project pins \\w{64}`), where, []);
-    expect(await readdir(join(root, "node_modules", ".cache", "pause-ts"))).toEqual([]);
-  });
-
-  test("is not asked if the image's time is unknown", async () => {
-    const { root, where, mirror } = await freshProject(folder);
-    await expectRefusal(
-      await image(args(where, `file://${mirror}`), { SOURCE_DATE_EPOCH: "" }, root),
-      /set SOURCE_DATE_EPOCH/,
-      where,
-      [],
-    );
-  });
-
-  test("may have trailing slashes", () => {
-    expect(mirrorAt("https://deb.example/debian//")).toBe("https://deb.example/debian");
+  test.each([
+    [
+      "without the pinned version and without a signed index of the release is named with both reasons",
+      false,
+      TIME,
+      hasApt()
+        ? /cannot fetch libc6 .*; nor any newer one: (no mirror has an index of Debian's trixie|.*debian-archive-keyring.*); name another mirror .* --libc6 FILE/
+        : /cannot fetch libc6 .*; nor any newer one: there is no apt here.*; name another mirror .* --libc6 FILE/,
+    ],
+    ["with another file under that name is refused", true, TIME, /: SHA-256 is \w{64}, the project pins \w{64}/],
+    ["is not asked if the image's time is unknown", false, { SOURCE_DATE_EPOCH: "" }, /set SOURCE_DATE_EPOCH/],
+  ] as const)("%s", async (_, present, time, what) => {
+    const { root, cache, where, mirror } = await freshProject();
+    if (present) await Bun.write(join(mirror, POOL, name), "not the package");
+    const options = ["--output", join(where, "a.tar"), "--platform", platform, "--debian-mirror", `file://${mirror}`];
+    await expectRefusal(await image(options, time, root), what, where);
+    expect(await readdir(cache).catch(() => [])).toEqual([]);
   });
 
   /** A mirror that answers with `fetch` until it is disposed of; without `fetch` it accepts connections and sends nothing. */
@@ -180,63 +137,50 @@ describe("a Debian mirror", () => {
     return { url: `http://127.0.0.1:${server.port}/debian`, [Symbol.dispose]: () => void server.stop(true) };
   }
 
-  /** Asks `mirror` for libc6 in a project with an empty cache. `patience` is an option of Supply, as source text, or empty. */
-  async function ask(mirror: string, patience: string): Promise<Ran> {
-    const { root } = await freshProject(folder);
-    const code = `import { libc6 } from "./scripts/image/libc.ts";
-      import { hostPlatform } from "./scripts/executable/platforms.ts";
-      import { fail } from "./scripts/command/report.ts";
-      await libc6(hostPlatform(), { mirror: "${mirror}", ${patience} }).catch(fail);`;
-    return evaluate(code, root, { NO_PROXY: "127.0.0.1", no_proxy: "127.0.0.1" });
-  }
-
   const halfAnswer = () =>
     new Response(new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(1000)) }));
-  for (const [title, fetch, answer] of [
-    ["that sends nothing is given up, and its address named", undefined, "sent nothing for 0.5 s"],
-    ["that stops in the middle is given up, and its address named", halfAnswer, "sent nothing for 0.5 s"],
-    ["that sends another file is named", () => new Response("<html>"), "SHA-256 is \\w{64}, the project pins \\w{64}"],
-    ["that fails is named", () => new Response("", { status: 503 }), "503 Service Unavailable"],
+  for (const [title, fetch, answer, patience] of [
+    ["that sends nothing is given up, and its address named", undefined, "sent nothing for 0.5 s", 500],
+    ["that stops in the middle is given up, and its address named", halfAnswer, "sent nothing for 0.5 s", 500],
+    ["that sends another file is named", () => new Response("<html>"), "SHA-256 is \\w{64}, the project pins", 20_000],
+    ["that fails is named", () => new Response("", { status: 503 }), "503 Service Unavailable", 20_000],
   ] as const) {
-    testIf(NEEDS_LOOPBACK, title, async () => {
+    testUnless(NEEDS_LOOPBACK, title, async () => {
       using mirror = serve(fetch);
-      const { status, stderr } = await ask(mirror.url, answer.startsWith("sent nothing") ? "patience: 500" : "");
+      const { root } = await freshProject();
+      const code = `import { libc6 } from "./scripts/image/libc.ts";
+        import { hostPlatform } from "./scripts/executable/platforms.ts";
+        import { fail } from "./scripts/command/report.ts";
+        await libc6(hostPlatform(), { mirror: "${mirror.url}", patience: ${patience} }).catch(fail);`;
+      const { status, stderr } = await evaluate(code, root, { NO_PROXY: "127.0.0.1", no_proxy: "127.0.0.1" });
+      const address = `${mirror.url}/${POOL}/${RegExp.escape(name)}`;
       expect(stderr).toMatch(
-        new RegExp(
-          `^error: cannot fetch libc6 .*: ${mirror.url}/${POOL}/${RegExp.escape(name)}: ${answer}; name another mirror .*\\n$`,
-        ),
+        new RegExp(`^error: cannot fetch libc6 .*: ${address}: ${answer}.*; name another mirror .*\\n$`),
       );
       expect(status).toBe(1);
     });
   }
 
-  testIf(NEEDS_LOOPBACK ?? (!hasApt() && "there is no apt"), "is given up by apt too", async () => {
+  testUnless(NEEDS_LOOPBACK ?? (!hasApt() && "there is no apt"), "is given up by apt too", async () => {
     using mirror = serve();
-    await expect(downloadByApt(`${mirror.url}/a`, join(folder, "a"), 1000)).rejects.toThrow(InputError);
+    const path = join(temporary("apt"), "a");
+    await expect(downloadByApt(`${mirror.url}/a`, path, 1000)).rejects.toThrow(InputError);
   });
 });
 
-describe("a kept download", () => {
+test("a kept download that has changed is named and fetched again; without a network one line says what was tried", async () => {
   const [other = hostPlatform()] = PLATFORMS.filter((platform) => platform !== hostPlatform());
   const kept = `bun-${other.name}-${pkg.devDependencies.bun}`;
-
-  test("that has changed is named and fetched again; without a network one line says what was tried", async () => {
-    const { root, where } = await freshProject(folder);
-    const cache = join(root, "node_modules", ".cache", "pause-ts");
-    await Bun.write(join(cache, kept), "not Bun");
-    const registry = "http://127.0.0.1:1/";
-    const { status, stdout, stderr } = await runScript(
-      "build.ts",
-      ["--target", other.name],
-      { npm_config_registry: registry, npm_config_cache: where },
-      root,
-    );
-    const [first, second, ...more] = stderr.split("\n");
-    expect(first).toMatch(new RegExp(`^note: .*${kept} has SHA-256 \\w{64}, not \\w{64}: it is fetched anew$`));
-    expect(second).toStartWith(`error: cannot fetch ${other.bunPackage}@${pkg.devDependencies.bun} with npm: `);
-    expect(second).toContain(registry);
-    expect({ status, stdout, more }).toEqual({ status: 1, stdout: "", more: [""] });
-    expect(existsSync(join(root, "dist", other.name, "pause"))).toBe(false);
-    expect(await readdir(cache)).toEqual([]);
-  });
+  const { root, cache, where } = await freshProject();
+  await Bun.write(join(cache, kept), "not Bun");
+  const registry = "http://127.0.0.1:1/";
+  const npm = { npm_config_registry: registry, npm_config_cache: where };
+  const { status, stdout, stderr } = await runScript("build.ts", ["--target", other.name], npm, root);
+  const [first, second, ...more] = stderr.split("\n");
+  expect(first).toMatch(new RegExp(`^note: .*${kept} has SHA-256 \\w{64}, not \\w{64}: it is fetched anew$`));
+  expect(second).toStartWith(`error: cannot fetch ${other.bunPackage}@${pkg.devDependencies.bun} with npm: `);
+  expect(second).toContain(registry);
+  expect({ status, stdout, more }).toEqual({ status: 1, stdout: "", more: [""] });
+  expect(await Bun.file(join(root, "dist", other.name, "pause")).exists()).toBe(false);
+  expect(await readdir(cache)).toEqual([]);
 });

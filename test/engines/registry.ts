@@ -2,10 +2,10 @@
 import { join } from "node:path";
 import type { Host } from "./host.ts";
 
-/** Where it listens. The port is free: the host has its own network, with nothing else in it. */
+/** The address where it listens. The port is free: the host has its own network, with nothing else in it. */
 export const REGISTRY = "127.0.0.1:5000";
 
-/** Who may use a registry. */
+/** An account that may use a registry. */
 export interface Account {
   readonly name: string;
   readonly password: string;

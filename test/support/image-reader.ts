@@ -4,20 +4,20 @@ import { type Descriptor, digestOf } from "../../scripts/image/oci.ts";
 
 export type { Descriptor } from "../../scripts/image/oci.ts";
 
-/** What a manifest says. */
+/** A manifest, as read. */
 export interface Manifest {
   readonly config: Descriptor;
   readonly layers: readonly Descriptor[];
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** What an index says. */
+/** An index, as read. */
 export interface Index {
   readonly manifests: readonly Descriptor[];
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** What an image's configuration says. */
+/** An image's configuration, as read. */
 export interface Config {
   readonly architecture: string;
   readonly os: string;
@@ -33,7 +33,7 @@ export interface Config {
   readonly rootfs: { readonly diff_ids: readonly string[] };
 }
 
-/** One file, directory or link of an image. */
+/** A file, directory or link of an image. */
 export interface File {
   readonly path: string;
   readonly type: string;
@@ -52,6 +52,8 @@ export interface ReadImage {
   readonly config: Config;
   /** In the order of the layer. */
   readonly files: readonly File[];
+  /** The files' bytes by path. */
+  readonly contents: ReadonlyMap<string, Uint8Array>;
 }
 
 /** An archive's files by path. */
@@ -80,7 +82,7 @@ export class ArchiveReader {
     return JSON.parse(new TextDecoder().decode(this.bytes(path))) as T;
   }
 
-  /** What the descriptor leads to. Throws if size or digest differ. */
+  /** The content that the descriptor leads to. Throws if size or digest differ. */
   blob({ digest, size }: Descriptor): Uint8Array {
     const bytes = this.bytes(`blobs/${digest.replace(":", "/")}`);
     if (bytes.length !== size || digestOf(bytes) !== digest) throw new Error(`${digest}: other content`);
@@ -102,14 +104,14 @@ export class ArchiveReader {
   /** The image that the manifest describes. */
   async image(manifest: Manifest): Promise<ReadImage> {
     const layers = manifest.layers.map((layer) => this.blob(layer));
-    return { config: this.document<Config>(manifest.config), files: await flatten(layers) };
+    return { config: this.document<Config>(manifest.config), ...(await flatten(layers)) };
   }
 
   /** The only image of an archive that `docker save` wrote. */
   async dockerImage(): Promise<ReadImage> {
     const [image] = this.json<[{ Config: string; Layers: string[] }]>("manifest.json");
     const layers = image.Layers.map((layer) => this.bytes(layer));
-    return { config: this.json<Config>(image.Config), files: await flatten(layers) };
+    return { config: this.json<Config>(image.Config), ...(await flatten(layers)) };
   }
 }
 
@@ -120,12 +122,14 @@ function unpacked(layer: Uint8Array): Uint8Array {
 }
 
 /** The files of all layers; a later layer's replace an earlier one's. */
-async function flatten(layers: readonly Uint8Array[]): Promise<File[]> {
+async function flatten(layers: readonly Uint8Array[]): Promise<Omit<ReadImage, "config">> {
   const found = new Map<string, File>();
+  const contents = new Map<string, Uint8Array>();
   for (const layer of layers) {
     for (const { header, data } of await unpackTar(unpacked(layer), { strict: true })) {
       const path = header.name.replace(/^\.?\//, "").replace(/\/$/, "");
       if (path === "" || path === ".") continue;
+      if (data) contents.set(path, data);
       found.set(path, {
         path,
         type: header.type ?? "file",
@@ -138,5 +142,5 @@ async function flatten(layers: readonly Uint8Array[]): Promise<File[]> {
       });
     }
   }
-  return [...found.values()];
+  return { files: [...found.values()], contents };
 }

@@ -1,8 +1,9 @@
 /** Runs the project's scripts, in place or in a copy of the project, for the tests. */
-import { cp, mkdir, mkdtemp, readdir, symlink } from "node:fs/promises";
+import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
 import { type Ran, run } from "../../scripts/command/run.ts";
+import { temporary } from "./temporary.ts";
 
 /**
  * Runs `script` of the project in `root` with Bun in a pipe, as `npm run` does, with these environment variables besides.
@@ -49,12 +50,12 @@ export async function copyProject(path: string, { downloads }: { readonly downlo
 /** The folder of a Debian mirror that holds libc6. */
 export const POOL = join("pool", "main", "g", "glibc");
 
-/** Makes, below `folder`, a copy of the project that has nothing downloaded, an empty folder for its output and an empty Debian mirror. */
-export async function freshProject(folder: string): Promise<{ root: string; where: string; mirror: string }> {
-  const base = await mkdtemp(join(folder, "mirror-"));
+/** A copy of the project that has nothing downloaded, the folder for what it keeps, one for its output and an empty Debian mirror. */
+export async function freshProject(): Promise<{ root: string; cache: string; where: string; mirror: string }> {
+  const base = temporary("project");
   const [root, where, mirror] = [join(base, "project"), join(base, "out"), join(base, "debian")];
   await copyProject(root, { downloads: false });
   await mkdir(where);
   await mkdir(join(mirror, POOL), { recursive: true });
-  return { root, where, mirror };
+  return { root, cache: join(root, "node_modules", ".cache", "pause-ts"), where, mirror };
 }

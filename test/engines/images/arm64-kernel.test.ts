@@ -1,14 +1,14 @@
 /** The arm64 image on real arm64 kernels: Debian's, started by qemu's system emulator with the image as their root, beside C. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { chmod, copyFile, exists, mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { beforeAll, expect, test } from "bun:test";
+import { chmod, copyFile, exists, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../../package.json";
 import { ROOT } from "../../../scripts/command/project.ts";
 import { output } from "../../../scripts/command/run.ts";
 import { Apt } from "../../../scripts/debian/apt.ts";
-import { NO_SIGNALS, THREE_HANDLERS } from "../../../scripts/linux/proc.ts";
+import { CHLD_IGNORED, NO_SIGNALS, THREE_HANDLERS, TWO_HANDLERS } from "../../../scripts/linux/proc.ts";
 import { image } from "../../support/project.ts";
+import { temporary } from "../../support/temporary.ts";
 import { describeEngine } from "../requirements.ts";
 import { record } from "../results.ts";
 import { boot, END, emulator, initrd, kernel } from "../vm.ts";
@@ -22,19 +22,22 @@ const KERNELS = [
   { pages: 16, suite: "trixie", newest: "linux-image-arm64-16k", processor: "neoverse-n1" },
 ] as const;
 
-/** The longest that a machine may run, in seconds: it takes forty on an idle host. */
-const LONGEST = 900;
+/** The longest that a machine may run, in seconds. */
+const LONGEST = 1800;
 
 /** Orphans to reap. */
 const ORPHANS = 20;
 
 /** The fields of /proc/PID/status that are printed, the last in KiB. */
-const FIELDS = ["NSpid", "Threads", "SigBlk", "SigCgt", "Seccomp", "VmPTE"];
+const FIELDS = ["NSpid", "Threads", "SigBlk", "SigIgn", "SigCgt", "Seccomp", "VmPTE"];
 
 /** Those of smaps_rollup, in KiB: before Linux 6.2 the counters in `status` are out of date by up to 64 pages. */
 const MEMORY = ["Rss", "Anonymous"];
 
-/** What the kernel runs first. It prints one `key value` per line, with each side's keys prefixed, and switches the machine off. */
+/** Starts that SIGTERM meets before the handlers are there. */
+const EARLY = 5;
+
+/** The first program. It prints one `key value` per line, with each side's keys prefixed, and switches the machine off. */
 const INIT = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -44,12 +47,18 @@ echo "kernel $(uname -r)"
 echo "pages $(awk '/^KernelPageSize/ { print $2; exit }' /proc/self/smaps)"
 echo "version $(/pause -v)"
 children() { awk -v parent=$pause '$4 == parent' /proc/[0-9]*/stat | wc -l; }
-check() {
-  unshare -p -f $2 2>/said &
+# Starts $1 as PID 1 and returns as soon as the fields $2 of its status show the signals.
+start() {
+  unshare -p -f $1 2>/said &
   shell=$!
-  until pause=$(grep -l '^Name:.pause$' /proc/[0-9]*/status) && grep -q 'SigCgt:.*${THREE_HANDLERS}' $pause; do sleep 1; done
-  sleep 1
-  pause=\${pause#/proc/}; pause=\${pause%/status}
+  until
+    pause=$(awk -v parent=$shell '$4 == parent && $2 == "(pause)" { print $1 }' /proc/[0-9]*/stat 2>/dev/null)
+    [ "$pause" ] && grep -qE "Sig($2):.*4002" /proc/$pause/status
+  do :; done
+}
+check() {
+  start $2 Cgt
+  sleep 2
   for field in ${FIELDS.join(" ")}; do
     echo "$1_$field $(awk -v field=$field: '$1 == field { print $NF == "kB" ? $2 : $NF }' /proc/$pause/status)"
   done
@@ -68,6 +77,18 @@ check() {
 }
 check ours /pause
 check reference /reference/pause
+early=
+while [ $(echo "$early" | wc -w) -lt ${EARLY} ]; do
+  start /pause 'Blk|Cgt'
+  kill -STOP $pause
+  grep -q 'SigCgt:.*4002' /proc/$pause/status && late=yes || late=
+  kill -TERM $pause; kill -CONT $pause
+  for n in $(seq 60); do [ -e /proc/$pause ] && sleep 1; done
+  kill -KILL $pause 2>/dev/null
+  wait $shell; status=$?
+  [ "$late" ] || early="$early $status"
+done
+echo "early$early"
 echo "${END}"
 poweroff -f
 `;
@@ -86,9 +107,9 @@ async function furnish(root: string): Promise<void> {
 for (const { pages, suite, newest, processor } of KERNELS) {
   const needed = [emulator("arm64"), CROSS, "cpio", "apt-get", "dpkg-deb", "gzip"];
   describeEngine(`arm64 kernel with pages of ${pages} KiB`, needed, () => {
-    let folder = "";
+    const folder = temporary("arm64-kernel");
     let seen: Readonly<Record<string, string>> = {};
-    /** What was printed about one side. */
+    /** The values that were printed about one side. */
     const of = (side: "ours" | "reference") =>
       Object.fromEntries(
         Object.entries(seen).flatMap(([key, value]) =>
@@ -98,7 +119,6 @@ for (const { pages, suite, newest, processor } of KERNELS) {
 
     beforeAll(
       async () => {
-        folder = await mkdtemp(join(tmpdir(), "pause-arm64-kernel-"));
         const root = join(folder, "root");
         await furnish(root);
         const apt = await Apt.open(join(folder, "apt"), { architecture: "arm64", suite });
@@ -130,16 +150,17 @@ for (const { pages, suite, newest, processor } of KERNELS) {
       2 * LONGEST * 1000,
     );
 
-    afterAll(() => rm(folder, { recursive: true, force: true }));
-
     test("-v prints the version", () => {
       expect(seen).toMatchObject({ pages: `${pages}`, version: `pause.ts ${pkg.version}` });
     });
 
-    test("PID 1 sleeps with one thread, three handlers and the lock, and has given JavaScript's memory back", () => {
-      const both = { NSpid: "1", Threads: "1", SigBlk: NO_SIGNALS, SigCgt: THREE_HANDLERS };
-      expect(of("ours")).toMatchObject({ ...both, Seccomp: "2", executable: "0" });
-      expect(of("reference")).toMatchObject(both);
+    test("PID 1 sleeps with one thread, two handlers and the lock, and has given JavaScript's memory back", () => {
+      const both = { NSpid: "1", Threads: "1", SigBlk: NO_SIGNALS };
+      // The shell starts it in the background, with SIGQUIT ignored: bit 2.
+      const [ignored, quit] = [CHLD_IGNORED.replace(/0$/, "4"), NO_SIGNALS.replace(/0$/, "4")];
+      const ours = { SigIgn: ignored, SigCgt: TWO_HANDLERS, Seccomp: "2", executable: "0" };
+      expect(of("ours")).toMatchObject({ ...both, ...ours });
+      expect(of("reference")).toMatchObject({ ...both, SigIgn: quit, SigCgt: THREE_HANDLERS });
       expect(Number(of("ours")["Anonymous"])).toBeLessThan(300);
     });
 
@@ -147,6 +168,10 @@ for (const { pages, suite, newest, processor } of KERNELS) {
       const both = { adopted: `${ORPHANS}`, left: "0", exit: "0", said: "Shutting down, got signal: Terminated" };
       expect(of("ours")).toMatchObject(both);
       expect(of("reference")).toMatchObject(both);
+    });
+
+    test("SIGTERM that comes before the handlers is not lost", () => {
+      expect(seen["early"]).toBe(Array(EARLY).fill("0").join(" "));
     });
   });
 }

@@ -5,6 +5,7 @@ import { ROOT } from "../../../scripts/command/project.ts";
 import { output } from "../../../scripts/command/run.ts";
 import { CACHE } from "../../../scripts/executable/cache.ts";
 import type { Platform } from "../../../scripts/executable/platforms.ts";
+
 import { busyboxRoot, type Image, imageOf } from "../images.ts";
 
 /** Puts every Debian package that `npm run image` has fetched into a mirror at `root`. */

@@ -4,8 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../../package.json";
 import { ROOT } from "../../../scripts/command/project.ts";
-import type { Ran } from "../../../scripts/command/run.ts";
-import { output, run } from "../../../scripts/command/run.ts";
+import { output, type Ran, run } from "../../../scripts/command/run.ts";
 import { PLATFORMS } from "../../../scripts/executable/platforms.ts";
 import { until } from "../../../scripts/linux/proc.ts";
 import { ArchiveReader, type Descriptor, type Index } from "../../support/image-reader.ts";
@@ -22,7 +21,7 @@ import { describeEngine, describeGenerations, PATIENCE } from "../requirements.t
 
 setDefaultTimeout(PATIENCE);
 
-/** What GitHub tells a workflow's steps, for the tag of this version. */
+/** The variables that GitHub gives a workflow's steps, for the tag of this version. */
 const GITHUB = {
   GITHUB_ACTOR: "somebody",
   GITHUB_EVENT_NAME: "push",
@@ -77,7 +76,7 @@ function publishAndPull(sid: Generation): void {
   let published = "";
   let index: Descriptor;
   let manifests: readonly Descriptor[];
-  /** Where oras and cosign are. */
+  /** The host that has oras and cosign. */
   let publisher: Host;
 
   /** The path of one of the test's keys. */
@@ -88,18 +87,17 @@ function publishAndPull(sid: Generation): void {
     publisher.run(shell(text), { ...GITHUB, IMAGE, REGISTRY, TOKEN, COSIGN_PASSWORD: PASSWORD });
 
   /** The step that publishes, with the tests' key, registry and archive. */
-  const publishing = async (from: string) => {
+  const publishing = async () => {
     const keyed = instead(await step("Publish"), "publish.sh", `publish.sh --plain-http --key ${key("signer", "key")}`);
-    return instead(keyed, "dist/pause-ts.oci.tar", from);
+    return instead(keyed, "dist/pause-ts.oci.tar", archive);
   };
 
   /** The options with which cosign verifies what the key called `name` signed. */
   const by = (name: string) => ["--insecure-ignore-tlog", "--key", key(name, "pub")];
 
   /** Runs the step that verifies, with the public key called `name`. */
-  const verify = async (name: string, env = ""): Promise<Ran> => {
-    return publish(`${env}\n${instead(await step("Verify"), /by=\([^)]*\)/, `by=(${by(name).join(" ")})`)}`);
-  };
+  const verify = async (name: string, env = ""): Promise<Ran> =>
+    publish(`${env}\n${instead(await step("Verify"), /by=\([^)]*\)/, `by=(${by(name).join(" ")})`)}`);
 
   beforeAll(async () => {
     await output(shell(`${await step("Build")} --output ${archive}`), { env: { ...GITHUB, IMAGE } });
@@ -110,22 +108,16 @@ function publishAndPull(sid: Generation): void {
       const made = ["cosign", "generate-key-pair", "--output-key-prefix", join(folder, name)];
       await publisher.output(made, { COSIGN_PASSWORD: PASSWORD });
     }
-    const stranger = await publish(await publishing(archive));
+    const stranger = await publish(await publishing());
     expect([stranger.status, stranger.stdout]).toEqual([1, ""]);
     expect(stranger.stderr).toContain("basic credential not found");
-    for (const text of [instead(await step("Log in"), "login", "login --plain-http"), await publishing(archive)]) {
+    for (const text of [instead(await step("Log in"), "login", "login --plain-http"), await publishing()]) {
       const done = await publish(text);
       if (done.status !== 0) throw new Error(done.stderr);
       published = done.stdout;
     }
-    await publisher.output([
-      "oras",
-      "cp",
-      "--from-oci-layout",
-      "--to-plain-http",
-      `${archive}:${pkg.version}`,
-      UNSIGNED,
-    ]);
+    const push = ["oras", "cp", "--from-oci-layout", "--to-plain-http"];
+    await publisher.output([...push, `${archive}:${pkg.version}`, UNSIGNED]);
   }, 8 * PATIENCE);
 
   afterAll(() => publisher?.[Symbol.asyncDispose]());
@@ -155,10 +147,8 @@ function publishAndPull(sid: Generation): void {
     expect(await oras("resolve", IMAGE)).toBe(index.digest);
     const pulled = JSON.parse(await oras("manifest fetch", IMAGE)) as Index;
     expect(pulled.manifests).toEqual([...manifests]);
-    for (const { architecture } of PLATFORMS) {
-      const mine = manifests.find(({ platform }) => platform?.architecture === architecture);
-      expect(await oras("resolve", "--platform", `linux/${architecture}`, IMAGE)).toBe(mine?.digest ?? "");
-    }
+    for (const [number, { id }] of PLATFORMS.entries())
+      expect(await oras("resolve", "--platform", id, IMAGE)).toBe(manifests[number]?.digest ?? "");
   });
 
   /** The digests of what is attached to the image called `name` for a platform. */
@@ -209,14 +199,14 @@ function publishAndPull(sid: Generation): void {
   test("publishing again changes no digest, and a tag never moves to another image", async () => {
     const bills = () => Promise.all(PLATFORMS.map(({ id }) => attached(IMAGE, id, ...BILLS)));
     const before = await bills();
-    const again = await publish(await publishing(archive));
+    const again = await publish(await publishing());
     expect([again.status, again.stdout]).toEqual([0, `${IMAGE}@${index.digest}\n`]);
     expect(await bills()).toEqual(before);
 
     const taken = `${REGISTRY}/myorg/taken:${pkg.version}`;
     const other = manifests[0]?.digest ?? "";
     await copy(publisher, `${REPOSITORY}@${other}`, taken);
-    const refused = await publish(instead(await publishing(archive), "$IMAGE", taken));
+    const refused = await publish(instead(await publishing(), "$IMAGE", taken));
     const line = `error: ${taken} already exists and is another image: ${other}\n`;
     expect([refused.status, refused.stdout, refused.stderr]).toEqual([1, "", line]);
     expect(await oras("resolve", taken)).toBe(other);
@@ -228,7 +218,7 @@ function publishAndPull(sid: Generation): void {
     await mkdir(tags, { recursive: true });
     await Bun.write(join(tags, index.digest.replace(":", "-")), "");
     const refused = `${REGISTRY}/myorg/refused`;
-    const failed = await publish(instead(await publishing(archive), "$IMAGE", `${refused}:${pkg.version}`));
+    const failed = await publish(instead(await publishing(), "$IMAGE", `${refused}:${pkg.version}`));
     expect([failed.status, failed.stdout]).toEqual([1, ""]);
     expect(await oras("resolve", `${refused}@${index.digest}`)).toBe(index.digest);
     const tagged = await publisher.run(["oras", "resolve", "--plain-http", `${refused}:${pkg.version}`]);

@@ -1,14 +1,22 @@
 /** Temporary folders, named after the process that made them: the next process removes those of one that was killed. */
-import { chmodSync, lstatSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { atExit } from "./interrupt.ts";
 import { processAt } from "./proc.ts";
 
-/** `.pause-ts-`, the PID namespace, the PID, the time of its start, and six characters, as mkdtemp(3) makes them. */
-const NAME = /^\.pause-ts-(\d+)-(\d+)-(\d+)-[A-Za-z0-9]{6}$/;
+/** `.pause-ts-`, PID namespace, PID, time of the start, and a number. Short, for paths of sockets end at 107 bytes: unix(7). */
+const NAME = /^\.pause-ts-(\w+-(\w+)-\w+)-\d+$/;
 
 /** The PID namespace of this process: PIDs of another one mean nothing here. */
-const namespace = String(statSync("/proc/self/ns/pid").ino);
+const namespace = statSync("/proc/self/ns/pid").ino;
+
+/** The identity of the process `pid` in a folder's name; undefined if it is gone. */
+function identityOf(pid: number | string): string | undefined {
+  const found = processAt(pid);
+  return found && [namespace, found.pid, Number(found.started)].map((number) => number.toString(36)).join("-");
+}
+
+let count = 0;
 
 /** The folders of this process. */
 const made = new Set<string>();
@@ -25,16 +33,17 @@ function removeAll(): void {
 
 /** Removes what earlier processes have left in the folder `parent`. What cannot be removed stays. */
 export function removeLeft(parent: string): void {
-  try {
-    for (const name of readdirSync(parent)) {
-      const [, space, pid = "", started] = NAME.exec(name) ?? [];
-      if (space !== namespace || processAt(pid)?.started === started) continue;
-      const path = join(parent, name);
+  for (const name of existsSync(parent) ? readdirSync(parent) : []) {
+    const [, identity, pid = ""] = NAME.exec(name) ?? [];
+    if (!identity?.startsWith(`${namespace.toString(36)}-`)) continue;
+    if (identityOf(Number.parseInt(pid, 36)) === identity) continue;
+    const path = join(parent, name);
+    try {
       // In a folder for all users, another user may have given it that name.
       if (lstatSync(path).uid === process.getuid?.()) rmSync(path, { recursive: true, force: true });
+    } catch {
+      // Another process is removing the same, or something is mounted in it.
     }
-  } catch {
-    // It cannot be listed, or another process is removing the same.
   }
 }
 
@@ -50,9 +59,9 @@ export interface Folder extends Disposable {
  */
 export function makeFolder(parent: string): Folder {
   removeLeft(parent);
-  const self = processAt("self");
   atExit(removeAll);
-  const path = mkdtempSync(join(parent, `.pause-ts-${namespace}-${self?.pid}-${self?.started}-`));
+  const path = join(parent, `.pause-ts-${identityOf("self")}-${count++}`);
+  mkdirSync(path);
   made.add(path);
   chmodSync(path, 0o755);
   const remove = () => {

@@ -84,6 +84,3 @@ export function testUnless(
 ): void {
   test.skipIf(Boolean(missing))(missing ? `${title} (skipped: ${missing})` : title, body, timeout);
 }
-
-/** Former name of testUnless. */
-export const testIf = testUnless;

@@ -65,11 +65,8 @@ interface Methods {
   StopContainer: [{ readonly containerId: string; readonly timeout: number }, Record<never, never>];
   RemoveContainer: [{ readonly containerId: string }, Record<never, never>];
   ContainerStatus: [
-    { readonly id: string; readonly verbose?: boolean },
-    {
-      readonly status: { readonly state: string; readonly exitCode: number };
-      readonly info: Readonly<Record<string, string>>;
-    },
+    { readonly id: string },
+    { readonly status: { readonly state: string; readonly exitCode: number } },
   ];
   ListContainers: [Record<never, never>, { readonly containers: readonly { readonly state: string }[] }];
   ExecSync: [

@@ -7,15 +7,8 @@ import { Engine, type Member, type Pod, type PodOptions, type StartEngine } from
 import type { Host } from "./host.ts";
 import { type Image, unpack } from "./images.ts";
 
-/** Which IDs of the host the IDs of a user namespace map to. */
-interface IdMapping {
-  readonly containerID: number;
-  readonly hostID: number;
-  readonly size: number;
-}
-
 /** The mapping that a kubelet gives a pod with `hostUsers: false`: the first 65536, to unused ones. */
-export const MAPPING: IdMapping = { containerID: 0, hostID: 1_000_000, size: 65_536 };
+export const MAPPING = { containerID: 0, hostID: 1_000_000, size: 65_536 };
 
 /** The part of the OCI runtime configuration (`config.json`) that the tests read and write. */
 interface RuntimeSpec {
@@ -34,12 +27,8 @@ interface RuntimeSpec {
   linux: {
     cgroupsPath: string;
     namespaces: { type: string; path?: string }[];
-    uidMappings?: readonly IdMapping[];
-    gidMappings?: readonly IdMapping[];
     resources: Record<string, unknown>;
     seccomp?: unknown;
-    maskedPaths: readonly string[];
-    readonlyPaths: readonly string[];
   };
 }
 

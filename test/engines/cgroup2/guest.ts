@@ -97,10 +97,10 @@ function testCgroup(name: string, sides: () => Sides): void {
 for (const name of ["runc", "crun"] as const) {
   describe(name, () => {
     const sides = bothSides(GUEST, OciRuntime.with(name), IMAGES);
-    testPods(sides, UNPRIVILEGED);
+    // Emulated, every pod takes long: runc's are those of containerd.
+    if (name === "crun") testPods(sides, UNPRIVILEGED);
     testCgroup(name, sides);
-    // Emulated, a start that reads its own pages again and again takes long.
-    testStrict(`cgroup v2, ${name}`, sides, { memory: [16], step: 1, seconds: 40 });
+    testStrict(`cgroup v2, ${name}`, sides, { memory: [16, 8], seconds: 60 });
   });
 }
 

@@ -129,8 +129,3 @@ export function runtimeFor(platform: Platform): Promise<Runtime> {
   runtimes.set(platform, found);
   return found;
 }
-
-/** The path of the Bun for `platform`: see runtimeFor. */
-export async function bunFor(platform: Platform): Promise<string> {
-  return (await runtimeFor(platform)).path;
-}

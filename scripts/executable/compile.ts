@@ -6,7 +6,7 @@ import { Glob } from "bun";
 import { ROOT } from "../command/project.ts";
 import { InputError, messageOf } from "../command/report.ts";
 import { withFolder } from "../linux/folder.ts";
-import { bunFor } from "./bun.ts";
+import { runtimeFor } from "./bun.ts";
 import { forgetBuilder } from "./bundle.ts";
 import { cut, freeRoom } from "./cut.ts";
 import { addEntry } from "./entry.ts";
@@ -66,7 +66,7 @@ async function refuseFullDisk(folder: string, bun: string): Promise<void> {
  * Throws an InputError if Bun cannot be fetched, the disk is full or the sources do not compile.
  */
 export async function bundle(platform: Platform, outfile: string, main = MAIN): Promise<void> {
-  const executablePath = await bunFor(platform);
+  const { path: executablePath } = await runtimeFor(platform);
   await refuseFullDisk(dirname(outfile), executablePath);
   // Bun writes unfinished output to the working directory.
   const workingDirectory = process.cwd();

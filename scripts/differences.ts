@@ -33,7 +33,7 @@ export const DIFFERENCES = {
     ours: "needs [some MiB](docs/footprint.md#small-memory-limits)",
     met: true,
   },
-  "a commit limit (`vm.overcommit_memory=2`)": { c: "takes 0.5 MiB of it", ours: "takes 196 MiB while it starts" },
+  "a commit limit (`vm.overcommit_memory=2`)": { c: "needs 0.5 MiB of it", ours: "needs 196 MiB while it starts" },
   processor: { c: "any x86-64", ours: "with SSE4.2 and POPCNT; not qemu64, kvm64", met: true },
   "no memory may become code (`MemoryDenyWriteExecute=`)": { c: "runs", ours: "one line, status 71", met: true },
   "no `/proc`, or a `/proc/self/maps` that cannot be read": { c: "runs", ours: "aborts" },
@@ -73,7 +73,7 @@ export const DIFFERENCES = {
     ours: "SigCgt 4002, SigIgn 10000, NoNewPrivs 1, one more seccomp filter",
     met: true,
   },
-  "`/proc/1/exe`, `ns` and the like": { c: "for the same user", ours: "take CAP_SYS_PTRACE", met: true },
+  "`/proc/1/exe`, `ns` and the like": { c: "for the same user", ours: "need CAP_SYS_PTRACE", met: true },
   "`--help`, `-h`, `--version`": { c: "ignored", ours: "print and exit 0" },
 } as const satisfies Readonly<Record<string, Difference>>;
 

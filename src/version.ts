@@ -1,5 +1,5 @@
 /** The answer to `-v` and `--version`. */
 import { version } from "../package.json";
 
-/** The version as a line: `pause.ts 0.2.0`. */
+/** The version as a line: `pause.ts 0.3.0`. */
 export const VERSION_LINE = `pause.ts ${version}\n`;

@@ -23,7 +23,7 @@ export async function refuseUnfit(): Promise<void> {
   const [{ size }, { blocks, bavail, bsize }] = await Promise.all([stat(process.execPath), statfs(DIST)]);
   const mb = (bytes: number) => `${Math.floor(bytes / 1e6)} MB`;
   if (blocks > 0 && bavail * bsize < ROOM * size)
-    throw new InputError(`no space left in ${DIST}: it takes ${mb(ROOM * size)}, and ${mb(bavail * bsize)} are free`);
+    throw new InputError(`no space left in ${DIST}: it needs ${mb(ROOM * size)}, and ${mb(bavail * bsize)} are free`);
 }
 
 /** The release called `name`. Throws an InputError if npm knows none of that name. */

@@ -55,7 +55,7 @@ async function refuseFullDisk(folder: string, bun: string): Promise<void> {
   const mb = (bytes: number) => `${Math.floor(bytes / 1e6)} MB`;
   // Some file systems report no size.
   if (blocks > 0 && bavail * bsize < size) {
-    throw new InputError(`no space left in ${folder}: it takes ${mb(size)}, and ${mb(bavail * bsize)} are free`);
+    throw new InputError(`no space left in ${folder}: it needs ${mb(size)}, and ${mb(bavail * bsize)} are free`);
   }
 }
 

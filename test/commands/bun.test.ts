@@ -75,5 +75,5 @@ test.each([
 testUnless(NEEDS_PID_ONE, "a full disk", async () => {
   const mounted = 'mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"';
   const wrapper = [...(NAMESPACE?.command ?? []), "sh", "-c", mounted, join(root, "dist")];
-  expect(await refusal([], {}, wrapper)).toMatch(/^error: no space left in \S+: it takes \d+ MB, and 0 MB are free\n$/);
+  expect(await refusal([], {}, wrapper)).toMatch(/^error: no space left in \S+: it needs \d+ MB, and 0 MB are free\n$/);
 });

@@ -19,7 +19,7 @@ for (const size of ["64k", "40m"]) {
     const wrapper = [...(NAMESPACE?.command ?? []), "sh", "-c", ON_SMALL_DISK, join(root, "dist"), size];
     const { status, stdout, stderr } = await runScript("build.ts", [], {}, root, wrapper);
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
-    expect(stderr).toMatch(/^error: no space left in \S+: it takes \d+ MB, and \d+ MB are free\n$/);
+    expect(stderr).toMatch(/^error: no space left in \S+: it needs \d+ MB, and \d+ MB are free\n$/);
   });
 }
 

@@ -81,13 +81,14 @@ export abstract class CriEngine extends Engine {
     const namespaces: NamespaceOptions = { ...POD, pid: sharedPid ? "POD" : "CONTAINER" };
     const id = await this.runSandbox(name, namespaces);
     const { pid } = await this.sandbox(id);
-    const members: string[] = [];
+    const members = new Set<string>();
     return {
       pause: pid,
       join: async (member, script) => {
-        const containerId = await this.#join(id, { name: member, attempt: members.length }, namespaces, script);
-        members.push(containerId);
-        return this.#member(containerId);
+        const containerId = await this.#join(id, { name: member, attempt: members.size }, namespaces, script);
+        members.add(containerId);
+        const { remove, ...rest } = this.#member(containerId);
+        return { ...rest, remove: () => remove().then(() => void members.delete(containerId)) };
       },
       running: async () => (await this.sandbox(id)).state === "SANDBOX_READY",
       stop: async () => void (await this.cri.call("StopPodSandbox", { podSandboxId: id })),

@@ -66,10 +66,11 @@ check() {
     echo "$1_$field $(awk -v field=$field: '$1 == field { print $2 }' /proc/$pause/smaps_rollup)"
   done
   echo "$1_executable $(grep -c '/pause$' /proc/$pause/maps)"
-  nsenter -t $pause -p sh -c 'for n in $(seq ${ORPHANS}); do sh -c "sleep 5 &"; done'
+  nsenter -t $pause -p sh -c 'for n in $(seq ${ORPHANS}); do sh -c "sleep 1000 &"; done'
   echo "$1_adopted $(children)"
-  sleep 8
-  echo "$1_left $(children)"
+  killall -9 sleep
+  for n in $(seq 60); do left=$(children); [ $left = 0 ] && break; sleep 1; done
+  echo "$1_left $left"
   kill -TERM $pause
   wait $shell
   echo "$1_exit $?"

@@ -1,4 +1,4 @@
-/** Keeps what the engine tests measured, for the README: printed, and collected in dist/engines.json. */
+/** Keeps what the engine tests measured: printed, and collected in dist/engines.json. */
 import { mkdir, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 

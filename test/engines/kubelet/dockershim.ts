@@ -33,7 +33,7 @@ export class Dockershim implements AsyncDisposable {
     this.#kubelet = kubelet;
   }
 
-  /** Starts one whose kubelet is given `pause` under the name that the README recommends. */
+  /** Starts one whose kubelet is given `pause` under a name as Docker shows it, `myorg/pause-ts:VERSION`. */
   static async start(this: void, host: Host, pause: Image, busybox: Image): Promise<Dockershim> {
     const executable = await kubelet();
     const { folder } = host;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ROOT } from "../../../scripts/command/project.ts";
 import { hostPlatform, PLATFORMS } from "../../../scripts/executable/platforms.ts";
 import { COMPRESSIONS } from "../../../scripts/image/layer.ts";
-import { ArchiveReader, type Descriptor, type Manifest } from "../../support/image-reader.ts";
+import { ArchiveReader, type Descriptor, type Index, type Manifest } from "../../support/image-reader.ts";
 import { image } from "../../support/project.ts";
 import { temporary } from "../../support/temporary.ts";
 import { Containerd } from "../containerd.ts";
@@ -101,8 +101,12 @@ describeGenerations(
         await skopeo("--override-arch", architecture, "copy", from, `oci:${join(podman.host.folder, name)}:one`);
       }
       const all = `oci:${join(podman.host.folder, "all")}:all`;
-      await skopeo("copy", "--all", "--preserve-digests", from, all);
-      expect(await skopeo("inspect", "--raw", all)).toBe(await skopeo("inspect", "--raw", from));
+      // With zstd skopeo 1.18 has to change the index, but not the images in it.
+      await skopeo("copy", "--all", ...(compression === "gzip" ? ["--preserve-digests"] : []), from, all);
+      const [copied, original] = [await skopeo("inspect", "--raw", all), await skopeo("inspect", "--raw", from)];
+      const digests = (index: string) => (JSON.parse(index) as Index).manifests.map(({ digest }) => digest);
+      expect(digests(copied)).toEqual(digests(original));
+      if (compression === "gzip") expect(copied).toBe(original);
     });
 
     test("the layers are within their limit with zstd, and docker loads them or says why not", async () => {

@@ -9,9 +9,9 @@ import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../scripts/command/project.ts";
+import { run } from "../../scripts/command/run.ts";
 import { makeFolder } from "../../scripts/linux/folder.ts";
 import { compileReference } from "../../scripts/reference/compile.ts";
-import { image } from "./project.ts";
 import { IS_ROOT } from "./skip.ts";
 
 /**
@@ -48,7 +48,8 @@ if (!existsSync(join(ROOT, "dist", "pause"))) throw new Error("there is no dist/
 // With this machine's libc, for the tests that run it later.
 compileReference();
 const root = join(makeFolder(tmpdir()).path, "root");
-const made = await image(["--rootfs", root]);
+// Not by project.ts, which is of tests alone.
+const made = await run([process.execPath, join(ROOT, "scripts", "image.ts"), "--rootfs", root], { cwd: ROOT });
 if (made.status !== 0) throw new Error(made.stderr.trim());
 const enter = ["unshare", "--mount", "sh", "-ec", ENTER, "enter", root, ROOT, tmpdir(), ...command];
 process.exit(await Bun.spawn(enter, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] }).exited);

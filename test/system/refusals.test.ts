@@ -125,7 +125,7 @@ testUnless(NEEDS_PID_ONE ?? NEEDS_ROOT ?? NEEDS_STATIC, title, async () => {
     else rows.push([quoted([name]), ...cells]);
   }
   const table = markdownTable([["refused", "pause-ts", "says", "C pause"], ...rows], { alignDelimiters: false });
-  const lists = `${UNNEEDED} ${quoted(unneeded)}.\n\n${SMALLEST} ${quoted(await smallest())}.\n`;
+  const lists = `${UNNEEDED} ${quoted(unneeded.toSorted())}.\n\n${SMALLEST} ${quoted(await smallest())}.\n`;
   const text = `${table}\n\n${lists}`;
   const document = await Bun.file(DOCUMENT).text();
   const [before = "", rest = ""] = document.split(BEGIN);

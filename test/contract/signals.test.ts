@@ -1,7 +1,6 @@
 /** Every signal, sent to ours and to the C reference: the same must become of both. */
 import { expect } from "bun:test";
 import { SETTABLE } from "../../scripts/linux/signals.ts";
-import { bySignals } from "../support/outcomes.ts";
 import { forAll } from "../support/parallel.ts";
 import { mustRecord, type Place, referenceAnswer } from "../support/record.ts";
 import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
@@ -23,6 +22,15 @@ async function observe(program: string, sender: keyof typeof SENDERS, signal: nu
   if (state !== "gone") return { state, stderr: (await subject.kill()).stderr };
   const { stdout, stderr, ...end } = await subject.ended();
   return { end: end.signal === signal ? "killed by it" : end, stdout, stderr };
+}
+
+/** Each outcome with its signals, in the order of the first one. */
+function bySignals(outcomes: ReadonlyMap<number, unknown>): [signals: string, outcome: unknown][] {
+  const groups = Map.groupBy(
+    [...outcomes].toSorted(([a], [b]) => a - b),
+    ([, outcome]) => JSON.stringify(outcome),
+  );
+  return [...groups.values()].map((group) => [group.map(([signal]) => signal).join(" "), group[0]?.[1]]);
 }
 
 for (const sender of Object.keys(SENDERS) as (keyof typeof SENDERS)[]) {

@@ -3,7 +3,7 @@
  * user, working directory, mounts, a seccomp filter) and calls execve(2). Run as `bun launch.ts JSON`, see subject.ts.
  */
 import { dlopen, ptr } from "bun:ffi";
-import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childrenOf } from "../../scripts/linux/proc.ts";
@@ -14,7 +14,7 @@ export interface Launch {
   readonly program: string;
   /** argv[0]; the program's path if left out. */
   readonly name?: string;
-  /** Arguments, one character for each byte (Latin-1), so that any byte but NUL can be passed: see `bytesOf`. */
+  /** Arguments, one character for each byte (Latin-1), so that any byte but NUL can be passed. */
   readonly args?: readonly string[];
   /** The whole environment; `PATH` alone if left out. */
   readonly env?: Readonly<Record<string, string>>;
@@ -43,8 +43,6 @@ export interface Launch {
   readonly unlinkedDirectory?: boolean;
   /** Files, or empty folders, mounted over paths in a mount namespace of its own. As PID 1, or root. */
   readonly covered?: readonly (readonly [path: string, file?: string])[];
-  /** The file by which a process enters a cgroup: done last. */
-  readonly cgroup?: string;
   /** Executable memory is forbidden (W^X): PR_SET_MDWE of prctl(2). */
   readonly noNewCode?: boolean;
   /** Run with the root file system mounted read-only, in a mount namespace of its own. */
@@ -61,8 +59,8 @@ export interface Launch {
   readonly rootFolder?: string;
 }
 
-/** The bytes of `text` in UTF-8, for `args`: paths need it. */
-export const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
+/** The bytes of `text` in UTF-8, for `vector`: paths need it. */
+const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
 
 const [SIG_DFL, SIG_IGN, SIG_BLOCK] = [0, 1, 0] as const;
 const EPERM = 1;
@@ -201,8 +199,6 @@ function launch(spec: Launch): void {
   const limits = (spec.limits ?? []).map(
     ([resource, value]) => [resource, BigUint64Array.from([BigInt(value), BigInt(value)])] as const,
   );
-  // "0" stands for the writer: cgroups(7).
-  if (spec.cgroup !== undefined) writeFileSync(spec.cgroup, "0");
   // Last but for the filter, with nothing left to allocate: where memory is limited Bun itself may not get more.
   for (const [resource, value] of limits) must(libc.setrlimit(resource, value), "setrlimit");
   if (spec.noNewCode) must(libc.prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, null, 0, 0), "prctl(PR_SET_MDWE)");

@@ -1,6 +1,6 @@
 /** Measurements at rest: what one process and what many of them weigh, and how quiet they are. */
 import { readdirSync, readFileSync } from "node:fs";
-import { type Memory, memory } from "../linux/cgroup.ts";
+import { makeCgroup } from "../linux/cgroup.ts";
 import { childrenOf, contextSwitches, status, until } from "../linux/proc.ts";
 import { command, wait } from "../linux/spawn.ts";
 import type { Program } from "./programs.ts";
@@ -106,14 +106,14 @@ export interface Crowd {
 /** Milliseconds in which the kernel brings a cgroup's figures up to date. */
 const CGROUP_UPDATE = 2500;
 
-/** Enters a cgroup, if one is given, before its first fork, and starts the program once for every line it reads. */
-const STARTER = '[ -z "$0" ] || echo 0 >"$0"; while read -r _; do "$@" 2>/dev/null & done; wait';
+/** Enters a cgroup, if one is given, before its first fork, starts the program once for every line it reads, and in the end kills them all. */
+const STARTER = '[ -z "$0" ] || echo 0 >"$0"; while read -r _; do "$@" 2>/dev/null & done; kill -9 $(jobs -p)';
 
 /** Starts instances of `program` up to each number of `counts`, in rising order, and weighs them each time. */
 export async function crowds(program: Program, counts: readonly number[]): Promise<Crowd[]> {
   // Once outside the cgroup: the first reader is charged for pages read from disk.
   await rest([program], 0);
-  const cgroup: Memory | undefined = memory();
+  const cgroup = makeCgroup("memory");
   const shell = Bun.spawn(["sh", "-c", STARTER, cgroup?.procs ?? "", program.path, ...program.args], {
     env: { PATH: process.env["PATH"] ?? "" },
     stdio: ["pipe", "ignore", "inherit"],
@@ -137,9 +137,8 @@ export async function crowds(program: Program, counts: readonly number[]): Promi
     }
     return result;
   } finally {
-    for (const pid of pids()) process.kill(pid, "SIGKILL");
     await shell.stdin.end();
     await shell.exited;
-    cgroup?.remove();
+    await cgroup?.remove();
   }
 }

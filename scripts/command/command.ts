@@ -3,33 +3,31 @@ import { parseArgs, stripVTControlCharacters } from "node:util";
 import { type ArgsDef, type CommandDef, defineCommand, type ParsedArgs, renderUsage, runMain } from "citty";
 import pkg from "../../package.json";
 import { removeLeft } from "../linux/folder.ts";
-import { atExit } from "../linux/interrupt.ts";
 import { DIST } from "./project.ts";
-import { fail, InputError, progress } from "./report.ts";
+import { fail, InputError } from "./report.ts";
 
 /** An option, which is on or off or a text, or an operand. */
 type Options = ArgsDef & Readonly<Record<string, { readonly type: "boolean" | "string" | "positional" }>>;
 
-/** Throws an InputError for an unknown or repeated option, a missing value or a surplus operand: citty lets them pass. */
+/** Throws for an unknown or repeated option, a missing value or a surplus operand: citty lets them pass. */
 function refuseMistakes(args: readonly string[], options: Options): void {
-  const seen = new Set<string>();
-  const kinds = Object.entries(options);
-  const named = Object.fromEntries(
-    kinds.flatMap(([name, { type }]) => (type === "positional" ? [] : [[name, { type }]])),
+  const named = Object.entries(options).flatMap(([name, { type }]) =>
+    type === "positional" ? [] : [[name, { type }]],
   );
-  let operands = kinds.filter(([, { type }]) => type === "positional").length;
-  for (const token of parseArgs({ args: [...args], options: named, strict: false, tokens: true }).tokens) {
-    if (token.kind === "positional" && operands-- === 0) throw new InputError(`unexpected "${token.value}"`);
+  const operands = Object.keys(options).length - named.length;
+  const { positionals, tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(named),
+    allowPositionals: true,
+    tokens: true,
+  });
+  if (positionals.length > operands) throw new InputError(`unexpected "${positionals[operands]}"`);
+  const seen = new Set<string>();
+  for (const token of tokens) {
     if (token.kind !== "option") continue;
-    const { name, rawName, value, inlineValue } = token;
-    const type = named[name]?.type;
-    if (!type) throw new InputError(`unknown option ${rawName}`);
-    if (seen.has(name)) throw new InputError(`${rawName} is given twice`);
-    seen.add(name);
-    if (type === "boolean" && value !== undefined) throw new InputError(`${rawName} takes no value`);
-    // The next option is not a value, but a negative number is.
-    const missing = !value || (!inlineValue && /^--?[a-z]/.test(value));
-    if (type === "string" && missing) throw new InputError(`${rawName} takes a value`);
+    if (seen.has(token.name)) throw new InputError(`${token.rawName} is given twice`);
+    if (token.value === "") throw new InputError(`${token.rawName} takes a value`);
+    seen.add(token.name);
   }
 }
 
@@ -59,7 +57,6 @@ export async function command<const O extends Options>(
     async run({ args, rawArgs }) {
       try {
         refuseMistakes(rawArgs, options);
-        atExit(() => progress(""));
         removeLeft(DIST);
         await run(args);
       } catch (error) {

@@ -1,43 +1,22 @@
-/** Temporary folders, named after the process that made them: the next process removes those of one that was killed. */
+/** Temporary folders, named after the process that made them: the next process removes those of one that was ended by a signal. */
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { atExit } from "./interrupt.ts";
-import { processAt } from "./proc.ts";
 
-/** `.pause-ts-`, PID namespace, PID, time of the start, and a number. Short, for paths of sockets end at 107 bytes: unix(7). */
-const NAME = /^\.pause-ts-(\w+-(\w+)-\w+)-\d+$/;
-
-/** The PID namespace of this process: PIDs of another one mean nothing here. */
-const namespace = statSync("/proc/self/ns/pid").ino;
-
-/** The identity of the process `pid` in a folder's name; undefined if it is gone. */
-function identityOf(pid: number | string): string | undefined {
-  const found = processAt(pid);
-  return found && [namespace, found.pid, Number(found.started)].map((number) => number.toString(36)).join("-");
-}
-
-let count = 0;
+/** Before PID and number: the PID namespace, for PIDs of another one mean nothing here. Short, for paths of sockets end at 107 bytes: unix(7). */
+const PREFIX = `.pause-ts-${statSync("/proc/self/ns/pid").ino.toString(36)}-`;
 
 /** The folders of this process. */
 const made = new Set<string>();
-
-function removeAll(): void {
-  for (const path of made) {
-    try {
-      rmSync(path, { recursive: true, force: true });
-    } catch {
-      // The others are to be removed all the same; the next process tries again.
-    }
-  }
-}
+let count = 0;
+process.on("exit", () => {
+  for (const path of made) rmSync(path, { recursive: true, force: true });
+});
 
 /** Removes what earlier processes have left in the folder `parent`. What cannot be removed stays. */
 export function removeLeft(parent: string): void {
   for (const name of existsSync(parent) ? readdirSync(parent) : []) {
-    const [, identity, pid = ""] = NAME.exec(name) ?? [];
-    if (!identity?.startsWith(`${namespace.toString(36)}-`)) continue;
-    if (identityOf(Number.parseInt(pid, 36)) === identity) continue;
     const path = join(parent, name);
+    if (!name.startsWith(PREFIX) || existsSync(`/proc/${Number.parseInt(name.slice(PREFIX.length), 10)}`)) continue;
     try {
       // In a folder for all users, another user may have given it that name.
       if (lstatSync(path).uid === process.getuid?.()) rmSync(path, { recursive: true, force: true });
@@ -47,7 +26,7 @@ export function removeLeft(parent: string): void {
   }
 }
 
-/** A folder that belongs to this process until it is removed, at the latest when the process ends. */
+/** A folder that belongs to this process until it is removed, at the latest when the process ends by itself. */
 export interface Folder extends Disposable {
   readonly path: string;
   remove(): void;
@@ -59,8 +38,7 @@ export interface Folder extends Disposable {
  */
 export function makeFolder(parent: string): Folder {
   removeLeft(parent);
-  atExit(removeAll);
-  const path = join(parent, `.pause-ts-${identityOf("self")}-${count++}`);
+  const path = join(parent, `${PREFIX}${process.pid}-${count++}`);
   mkdirSync(path);
   made.add(path);
   chmodSync(path, 0o755);

@@ -76,23 +76,21 @@ export interface Process {
   readonly parent: number;
   /** One letter: R, S, D, T, Z … */
   readonly state: string;
-  /** Time of its start, in clock ticks since boot: with the PID it identifies a process. */
-  readonly started: string;
 }
 
-/** The process `pid`, a number or `self`, in the /proc mounted at `proc`; undefined if it is gone. */
-export function processAt(pid: number | string, proc = "/proc"): Process | undefined {
+/** The process `pid` in the /proc mounted at `proc`; undefined if it is gone. */
+export function processAt(pid: number, proc = "/proc"): Process | undefined {
   const stat = textOf(`${proc}/${pid}/stat`);
   // The second field is the command in parentheses and may contain anything, a closing parenthesis too.
-  const [state, parent, ...others] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   if (!state) return undefined;
-  return { pid: Number.parseInt(stat, 10), parent: Number(parent), state, started: others[17] ?? "" };
+  return { pid: Number.parseInt(stat, 10), parent: Number(parent), state };
 }
 
 /** All processes in the /proc mounted at `proc`, zombies included. */
 export function processes(proc = "/proc"): Process[] {
   const pids = readdirSync(proc).filter((name) => /^\d+$/.test(name));
-  return pids.flatMap((pid) => processAt(pid, proc) ?? []);
+  return pids.flatMap((pid) => processAt(Number(pid), proc) ?? []);
 }
 
 /** The children of `pid`, zombies included. */

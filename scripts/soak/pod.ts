@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { InputError } from "../command/report.ts";
 import { output } from "../command/run.ts";
-import { type Cgroup, type Freezer, freezer, type Memory, memory } from "../linux/cgroup.ts";
+import { type Cgroup, makeCgroup } from "../linux/cgroup.ts";
 import { makeFolder } from "../linux/folder.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "../linux/namespace.ts";
 import { descendantsOf, showsReady, status, until } from "../linux/proc.ts";
@@ -15,8 +15,8 @@ export interface Pod {
   readonly pid: number;
   /** True if it is traced: then the kernel does not drop a SIGSTOP from its own namespace, but lets the tracer have it, and PID 1 stops. */
   readonly traced: boolean;
-  readonly freezer: Freezer | undefined;
-  readonly memory: Memory | undefined;
+  readonly freezer: Cgroup | undefined;
+  readonly memory: Cgroup | undefined;
   /** Runs a shell script inside its namespaces, with `$1`, `$2` …; processes that it leaves become orphans. Throws if it fails or is not over in a minute. */
   inside(script: string, ...args: readonly string[]): Promise<unknown>;
   /** Makes `count` orphans inside, which die in bursts of `burst`, and waits until all are reaped. */
@@ -33,16 +33,6 @@ export interface Pod {
 const ENTER = '[ -z "$0" ] || echo $$ >"$0"; exec "$@"';
 const START = 'mount -t tmpfs -o mode=755 tmpfs "$0" && cp "$1" "$0/pause" && exec "$0/pause"';
 
-/** True if the cgroup could be removed, which no process may be left in. */
-function isRemoved(cgroup: Cgroup): boolean {
-  try {
-    cgroup.remove();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** The longest that anything inside may take. */
 const IN_TIME = ["timeout", "60"];
 
@@ -58,7 +48,7 @@ export async function startPod(program: string, tracer: readonly string[]): Prom
   const namespace = pidNamespace();
   if (!namespace) throw new InputError(NO_PID_NAMESPACE);
   const storm = compileStorm();
-  const cgroups = { freezer: freezer(), memory: memory() };
+  const cgroups = { freezer: makeCgroup("freezer"), memory: makeCgroup("memory") };
   const disk = makeFolder(tmpdir());
   const start = [...namespace.command, "sh", "-c", START, disk.path, program];
   const child = Bun.spawn([...tracer, "sh", "-c", ENTER, cgroups.memory?.procs ?? "", ...start], {
@@ -70,8 +60,7 @@ export async function startPod(program: string, tracer: readonly string[]): Prom
     // Each process below it ends with its parent.
     child.kill("SIGKILL");
     await child.exited;
-    for (const cgroup of Object.values(cgroups))
-      await until("the cgroup to be empty", () => !cgroup || isRemoved(cgroup));
+    for (const cgroup of Object.values(cgroups)) await cgroup?.remove();
     disk.remove();
   };
   try {

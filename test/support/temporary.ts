@@ -1,7 +1,4 @@
-/**
- * Loaded before all tests: temporary files are in one folder of this run. It is removed at the end, also when a signal ends
- * the run; that of a run that was killed, the next one removes.
- */
+/** Loaded before all tests: temporary files are in one folder of this run, removed at its end; that of a run that a signal ended, the next one removes. */
 import { afterAll } from "bun:test";
 import { chmodSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";

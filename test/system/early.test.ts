@@ -1,18 +1,16 @@
 /** SIGTERM to a PID 1 that starts: it is lost no more often than with dynamic C, whose handler is there as early as any can be. */
 import { expect } from "bun:test";
-import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { DELAYS, lostSigterms } from "../../scripts/bench/early.ts";
 import { C_READY, OURS_READY } from "../../scripts/bench/programs.ts";
-import { type Processor, processor } from "../../scripts/linux/cgroup.ts";
+import { type Cgroup, makeCgroup } from "../../scripts/linux/cgroup.ts";
 import { WITH_US } from "../../scripts/linux/namespace.ts";
-import { until } from "../../scripts/linux/proc.ts";
 import { compileReference } from "../../scripts/reference/compile.ts";
 import { NEEDS_CC, NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 import { OURS } from "../support/subject.ts";
 
-const probe = processor();
-probe?.remove();
+const probe = makeCgroup("cpu");
+await probe?.remove();
 const NO_CGROUP = probe ? undefined : "no cgroup can be made here that limits processor time";
 
 const both = { args: [], version: true };
@@ -40,13 +38,12 @@ async function whileBusy(task: () => Promise<void>): Promise<void> {
 }
 
 /** Does `task` with the file by which a process enters a cgroup that `limit` has been called with. */
-async function limited(limit: (it: Processor) => void, task: (procs: string) => Promise<void>): Promise<void> {
-  const cgroup = processor();
+async function limited(limit: (it: Cgroup) => void, task: (procs: string) => Promise<void>): Promise<void> {
+  const cgroup = makeCgroup("cpu");
   if (!cgroup) throw new Error(NO_CGROUP);
   limit(cgroup);
   await task(cgroup.procs);
-  await until("the cgroup to be empty", () => readFileSync(cgroup.procs, "utf8") === "");
-  cgroup.remove();
+  await cgroup.remove();
 }
 
 const missing = NEEDS_PID_ONE ?? NEEDS_CC;

@@ -23,6 +23,9 @@ network_config_dir = "${folder}/networks"
 /** The ordinary user, whose name and ID nothing else uses. */
 export const USER = { name: "pause-user", id: 65533 } as const;
 
+/** Podman's state. Podman 4 refuses a path of more than 50 characters, but only when conmon has it clean up. */
+const RUN_ROOT = "/run/pods";
+
 /** Adds the user to an /etc whose changes stay in the host's memory, with the folder `$1` as home. */
 const ADD_USER = `mount --make-shared /
 mkdir /run/etc /run/etc/changes /run/etc/work
@@ -32,14 +35,15 @@ echo '${USER.name}:x:${USER.id}:' >>/etc/group
 echo '${USER.name}:100000:65536' | tee /etc/subgid >/etc/subuid
 mkdir -m 700 "$1/user"
 chmod 711 "$1"
-chown -R ${USER.id}:${USER.id} "$1"`;
+mkdir ${RUN_ROOT}
+chown -R ${USER.id}:${USER.id} "$1" ${RUN_ROOT}`;
 
 /** The words that run a command as that user. */
 const BECOME_USER = ["setpriv", `--reuid=${USER.id}`, `--regid=${USER.id}`, "--clear-groups"] as const;
 
 /** The storage configuration, with images and containers in `folder`. */
 function storage(folder: string): string {
-  return `[storage]\ndriver = "overlay"\ngraphroot = "${folder}/store"\nrunroot = "${folder}/run"\n`;
+  return `[storage]\ndriver = "overlay"\ngraphroot = "${folder}/store"\nrunroot = "${RUN_ROOT}"\n`;
 }
 
 /** Podman on one host. */

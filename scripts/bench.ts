@@ -12,7 +12,7 @@ import { table } from "./bench/table.ts";
 import { command } from "./command/command.ts";
 import { DIST, ROOT } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
-import { compile, isStale } from "./executable/compile.ts";
+import { built } from "./executable/compile.ts";
 import { hostPlatform } from "./executable/platforms.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { compileStorm, NO_REFERENCE } from "./reference/compile.ts";
@@ -103,7 +103,6 @@ async function check(pair: readonly Program[]): Promise<void> {
   throw new InputError(`not as good as recorded: ${failures.join("; ")}`);
 }
 
-/** The options, as citty shows them. */
 const OPTIONS = {
   quick: { type: "boolean", description: "A look in a minute: less of everything" },
   check: { type: "boolean", description: "Compare the guarded figures with those recorded, instead; as root" },
@@ -113,9 +112,7 @@ const OPTIONS = {
 await command("bench", "Measure pause-ts beside an empty Bun program and C pauses", OPTIONS, async (args) => {
   if (args.check && args.record) throw new InputError("--check or --record, not both");
   if (args.check || args.record) guardStorm();
-  const path = join(DIST, "pause");
-  if (isStale(path)) await compile(hostPlatform(), path);
-  await withPair(path, (pair) => {
+  await withPair(await built(), (pair) => {
     if (args.check) return check(pair);
     return args.record ? record(pair) : bench(pair, args.quick ? QUICK : FULL);
   });

@@ -7,7 +7,6 @@ import { InputError, progress } from "./command/report.ts";
 import { compile, isStale } from "./executable/compile.ts";
 import { hostPlatform, platformNamed } from "./executable/platforms.ts";
 
-/** The options, as citty shows them. */
 const OPTIONS = {
   platform: { type: "string", description: "linux/amd64 or linux/arm64 (default: this machine)" },
   target: { type: "string", description: "The former name of --platform" },

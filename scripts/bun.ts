@@ -8,16 +8,13 @@ import { DIST } from "./command/project.ts";
 import { InputError } from "./command/report.ts";
 import { withFolder } from "./linux/folder.ts";
 
-/** The options, as citty shows them. */
-const OPTIONS = {
-  release: { type: "positional", required: false, description: "For example 1.4.5 (default: the newest)" },
-  table: { type: "string", description: "Compare these releases, instead: 1.4.4,1.4.5; as root" },
-} as const;
-
 await command(
   "bun",
   "Pin a release of Bun, if both platforms' executables can be built with it",
-  OPTIONS,
+  {
+    release: { type: "positional", required: false, description: "For example 1.4.5 (default: the newest)" },
+    table: { type: "string", description: "Compare these releases, instead: 1.4.4,1.4.5; as root" },
+  },
   async (args) => {
     if (args.release !== undefined && args.table !== undefined) throw new InputError("a release or --table, not both");
     await refuseUnfit();

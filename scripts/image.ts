@@ -13,7 +13,6 @@ import { parseReference } from "./image/name.ts";
 import { loadingLines } from "./image/node.ts";
 import { provenance } from "./image/provenance.ts";
 
-/** The options, as citty shows them. */
 const OPTIONS = {
   platform: { type: "string", description: "linux/amd64, linux/arm64 or both with a comma (default: both)" },
   compression: {

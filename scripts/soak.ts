@@ -1,11 +1,8 @@
 /** `npm run soak`: disturbs pause at random, for minutes or hours, and checks that this leaves no trace. */
 import { randomInt } from "node:crypto";
-import { join } from "node:path";
 import { command } from "./command/command.ts";
-import { DIST } from "./command/project.ts";
 import { InputError } from "./command/report.ts";
-import { compile, isStale } from "./executable/compile.ts";
-import { hostPlatform } from "./executable/platforms.ts";
+import { built } from "./executable/compile.ts";
 import { soak } from "./soak/run.ts";
 
 /** `text` as a number of at least 0, or an InputError that names the option. */
@@ -16,7 +13,6 @@ function number(option: string, text: string): number {
   return value;
 }
 
-/** The options, as citty shows them. */
 const OPTIONS = {
   minutes: { type: "string", default: "2", description: "How long" },
   seed: { type: "string", description: "Repeat the run with this seed (default: a new one)" },
@@ -26,18 +22,16 @@ const OPTIONS = {
 } as const;
 
 await command("soak", "Disturb pause at random and check that nothing stays behind", OPTIONS, async (args) => {
-  const program = join(DIST, "pause");
   const wanted = {
-    program,
     seed: args.seed === undefined ? randomInt(2 ** 32) : number("seed", args.seed),
     seconds: number("minutes", args.minutes) * 60,
     orphans: number("orphans", args.orphans),
     rest: number("rest", args.rest) * 60,
     trace: args.trace ?? false,
   };
-  if (isStale(program)) await compile(hostPlatform(), program);
+  const program = await built();
   console.log(`seed ${wanted.seed}`);
-  const { steps, orphans, disturbances, rssAnon, calls } = await soak(wanted);
+  const { steps, orphans, disturbances, rssAnon, calls } = await soak({ program, ...wanted });
   for (const [name, count] of Object.entries(disturbances)) {
     console.log(`${name.padEnd(24)} ${typeof count === "number" ? `${count} times` : `never: ${count}`}`);
   }

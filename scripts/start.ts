@@ -1,10 +1,6 @@
 /** `npm start`: builds if needed and shows pause at work, each step with what /proc says about it. */
-import { join } from "node:path";
 import { command } from "./command/command.ts";
-import { DIST } from "./command/project.ts";
-import { progress } from "./command/report.ts";
-import { compile, isStale } from "./executable/compile.ts";
-import { hostPlatform } from "./executable/platforms.ts";
+import { built } from "./executable/compile.ts";
 import { NO_PID_NAMESPACE, type PidNamespace, pidNamespace } from "./linux/namespace.ts";
 import { childrenOf, isReady, status, until } from "./linux/proc.ts";
 
@@ -28,13 +24,7 @@ async function showReaping(namespace: PidNamespace, pid: number): Promise<void> 
  * which shows less. Throws if anything is not as it should be.
  */
 async function show(): Promise<void> {
-  const pause = join(DIST, "pause");
-  if (isStale(pause)) {
-    progress("compiling dist/pause");
-    await compile(hostPlatform(), pause);
-    progress("");
-  }
-
+  const pause = await built();
   const namespace = pidNamespace();
   const command = [...(namespace?.command ?? []), pause];
   const child = Bun.spawn(command, { stdin: "ignore", stdout: "inherit", stderr: "pipe" });

@@ -13,11 +13,6 @@ import { NO_PID_NAMESPACE, pidNamespace } from "./linux/namespace.ts";
 import { callsOf, PROFILE, type Profile, profileOf } from "./syscalls/profile.ts";
 import { programOf, type Tracer, trace } from "./syscalls/trace.ts";
 
-/** The options, as citty shows them. */
-const OPTIONS = {
-  record: { type: "boolean", description: "Write docs/seccomp.json instead of comparing with it" },
-} as const;
-
 /**
  * Calls that a trace may lack: those of the threads that Bun starts for `--help` if there are enough processors, and the
  * wait, which is sigwait(3) where a foreign file is mapped, as under an emulator.
@@ -27,7 +22,9 @@ const OPTIONAL = ["clone", "clone3", "sched_yield", "rt_sigsuspend", "rt_sigtime
 await command(
   "syscalls",
   "Trace the system calls that pause makes; needs strace and qemu-user-static",
-  OPTIONS,
+  {
+    record: { type: "boolean", description: "Write docs/seccomp.json instead of comparing with it" },
+  },
   async (args) => {
     const tracersOf = (platform: Platform): Tracer[] => (platform === hostPlatform() ? ["strace", "qemu"] : ["qemu"]);
     for (const platform of PLATFORMS) for (const tracer of tracersOf(platform)) programOf(tracer, platform);

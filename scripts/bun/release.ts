@@ -1,12 +1,13 @@
 /** Pins a release of Bun in a copy of the project, and puts the result in place. */
-import { cp, link, mkdir, readdir, rename, stat, statfs, symlink, writeFile } from "node:fs/promises";
+import { cp, link, mkdir, readdir, rename, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import pkg from "../../package.json";
+import { sha256Of } from "../command/kept.ts";
 import { DIST, ROOT } from "../command/project.ts";
 import { InputError, withProgress } from "../command/report.ts";
 import { run } from "../command/run.ts";
 import { download, integrityOf, nameOf, npm, RELEASES } from "../executable/bun.ts";
-import { sha256Of } from "../executable/cache.ts";
+import { refuseFullDisk } from "../executable/compile.ts";
 import { hostPlatform, PLATFORMS } from "../executable/platforms.ts";
 import { withFolder } from "../linux/folder.ts";
 
@@ -20,10 +21,7 @@ const ROOM = 6;
 export async function refuseUnfit(): Promise<void> {
   for (const platform of PLATFORMS) await integrityOf(platform, pkg.devDependencies.bun, ROOT);
   await mkdir(DIST, { recursive: true });
-  const [{ size }, { blocks, bavail, bsize }] = await Promise.all([stat(process.execPath), statfs(DIST)]);
-  const mb = (bytes: number) => `${Math.floor(bytes / 1e6)} MB`;
-  if (blocks > 0 && bavail * bsize < ROOM * size)
-    throw new InputError(`no space left in ${DIST}: it needs ${mb(ROOM * size)}, and ${mb(bavail * bsize)} are free`);
+  await refuseFullDisk(DIST, process.execPath, ROOM);
 }
 
 /** The release called `name`. Throws an InputError if npm knows none of that name. */

@@ -20,11 +20,14 @@ export async function debianRoot(suite: string, packages: readonly string[] = []
     return names.filter((name) => new RegExp(`^debian-${suite}-\\d+-${list}$`).test(name)).sort();
   };
   try {
-    const root = await kept(`debian-${suite}-${Math.floor(Date.now() / WEEK)}-${list}`, async (path) => {
+    const name = `debian-${suite}-${Math.floor(Date.now() / WEEK)}-${list}`;
+    const root = await kept(join(KEPT, name), async (folder) => {
+      const path = join(folder, name);
       console.error(`downloading Debian ${suite}, once a week: this takes two minutes`);
       const include = packages.length > 0 ? [`--include=${packages.join(",")}`] : [];
       await output(["debootstrap", "--variant=minbase", ...include, suite, path, await debianMirror()]);
       await rm(join(path, "var", "cache", "apt"), { recursive: true });
+      return path;
     });
     // Last week's stays, for a run that began then.
     for (const name of (await before()).slice(0, -2)) await rm(join(KEPT, name), { recursive: true, force: true });

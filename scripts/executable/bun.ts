@@ -3,11 +3,11 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../package.json";
+import { CACHE, kept, sha256Of } from "../command/kept.ts";
 import { ROOT } from "../command/project.ts";
 import { InputError, messageOf, notice, withProgress } from "../command/report.ts";
 import { run } from "../command/run.ts";
 import releases from "./bun.json";
-import { kept, sha256Of } from "./cache.ts";
 import { Elf } from "./elf.ts";
 import type { Platform } from "./platforms.ts";
 
@@ -89,7 +89,7 @@ export async function download(platform: Platform, release: string, project: str
   return join(folder, "package", "bin", "bun");
 }
 
-/** The name under which the platform's Bun is kept: see cache.ts. */
+/** The name under which the platform's Bun is kept. */
 export const nameOf = (platform: Platform, release: string): string => `bun-${platform.name}-${release}`;
 
 /** See runtimeFor. */
@@ -109,7 +109,8 @@ async function find(platform: Platform): Promise<Runtime> {
       );
     return { path: process.execPath, sha256, isPinned };
   }
-  const path = await kept(nameOf(platform, pinned), expected, (folder) => download(platform, pinned, ROOT, folder));
+  const fetch = (folder: string) => download(platform, pinned, ROOT, folder);
+  const path = await kept(join(CACHE, nameOf(platform, pinned)), fetch, expected);
   if (!(await fits(path, platform))) throw new InputError(`${platform.bunPackage} does not use ${platform.loader}`);
   return { path, sha256: expected, isPinned: true };
 }

@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { chmod, mkdir, readFile, rename, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { Glob } from "bun";
-import { ROOT } from "../command/project.ts";
+import { DIST, ROOT } from "../command/project.ts";
 import { InputError, messageOf } from "../command/report.ts";
 import { withFolder } from "../linux/folder.ts";
 import { runtimeFor } from "./bun.ts";
@@ -11,7 +11,7 @@ import { forgetBuilder } from "./bundle.ts";
 import { cut, freeRoom } from "./cut.ts";
 import { addEntry } from "./entry.ts";
 import { ffiPlugin } from "./ffi.ts";
-import type { Platform } from "./platforms.ts";
+import { hostPlatform, type Platform } from "./platforms.ts";
 import { seal } from "./seal.ts";
 
 /** The program that is compiled. */
@@ -49,13 +49,15 @@ function reasonsOf(error: unknown): string {
     .join("; ");
 }
 
-/** Throws an InputError unless `folder` has room for the executable, which is at first as large as the Bun at `bun`. */
-async function refuseFullDisk(folder: string, bun: string): Promise<void> {
+/** Throws an InputError unless `folder` has room for `count` files as large as the Bun at `bun`. */
+export async function refuseFullDisk(folder: string, bun: string, count: number): Promise<void> {
   const [{ size }, { blocks, bavail, bsize }] = await Promise.all([stat(bun), statfs(folder)]);
   const mb = (bytes: number) => `${Math.floor(bytes / 1e6)} MB`;
   // Some file systems report no size.
-  if (blocks > 0 && bavail * bsize < size) {
-    throw new InputError(`no space left in ${folder}: it needs ${mb(size)}, and ${mb(bavail * bsize)} are free`);
+  if (blocks > 0 && bavail * bsize < count * size) {
+    throw new InputError(
+      `no space left in ${folder}: it needs ${mb(count * size)}, and ${mb(bavail * bsize)} are free`,
+    );
   }
 }
 
@@ -67,7 +69,8 @@ async function refuseFullDisk(folder: string, bun: string): Promise<void> {
  */
 export async function bundle(platform: Platform, outfile: string, main = MAIN): Promise<void> {
   const { path: executablePath } = await runtimeFor(platform);
-  await refuseFullDisk(dirname(outfile), executablePath);
+  // At first the executable is as large as Bun.
+  await refuseFullDisk(dirname(outfile), executablePath, 1);
   // Bun writes unfinished output to the working directory.
   const workingDirectory = process.cwd();
   process.chdir(dirname(outfile));
@@ -119,4 +122,11 @@ export async function compile(platform: Platform, path: string, main = MAIN): Pr
     await chmod(outfile, 0o755);
     await rename(outfile, path);
   });
+}
+
+/** Returns the path of the executable for this machine, dist/pause, which is compiled if need be. Throws as `compile` does. */
+export async function built(): Promise<string> {
+  const path = join(DIST, "pause");
+  if (isStale(path)) await compile(hostPlatform(), path);
+  return path;
 }

@@ -2,10 +2,11 @@
 import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CACHE, kept, sha256Of } from "../command/kept.ts";
 import { InputError, messageOf, notice, withProgress } from "../command/report.ts";
 import { downloadByApt, mirrorsOfApt, NotThere, newest } from "../debian/apt.ts";
-import { inCache, kept, sha256Of } from "../executable/cache.ts";
 import type { Platform } from "../executable/platforms.ts";
+import { withFolder } from "../linux/folder.ts";
 import { type DebianPackage, LIBC6, unpack } from "./debian.ts";
 
 /** The sources of packages. */
@@ -114,7 +115,7 @@ async function successor(
   mirrors: readonly string[],
   supply: Supply,
 ): Promise<DebianPackage> {
-  return inCache(async (folder) => {
+  return withFolder(CACHE, async (folder) => {
     const { patience = PATIENCE, keyring } = supply;
     const path = await newest(LIBC6.name, architecture, LIBC6.codename, mirrors, folder, patience, keyring);
     const found = await unpack(await Bun.file(path).bytes(), basename(path), [architecture]);
@@ -140,7 +141,7 @@ export async function libc6(platform: Platform, supply: Supply = {}): Promise<De
     return fetchPinned(platform, mirrors, join(folder, name), supply);
   };
   try {
-    const path = await kept(name, LIBC6.sha256[architecture], fetch);
+    const path = await kept(join(CACHE, name), fetch, LIBC6.sha256[architecture]);
     return await unpack(await Bun.file(path).bytes(), path, [architecture]);
   } catch (error) {
     if (!(error instanceof Gone)) throw error;

@@ -1,9 +1,9 @@
 /** The image for the Containerfile's first stage, made from what is on this machine. */
 import { chmod, cp, mkdir, mkdtemp, readdir, realpath, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { CACHE } from "../../../scripts/command/kept.ts";
 import { ROOT } from "../../../scripts/command/project.ts";
 import { output } from "../../../scripts/command/run.ts";
-import { CACHE } from "../../../scripts/executable/cache.ts";
 import type { Platform } from "../../../scripts/executable/platforms.ts";
 
 import { busyboxRoot, type Image, imageOf } from "../images.ts";

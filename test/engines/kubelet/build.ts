@@ -1,10 +1,9 @@
 /** Builds, once, the kubelet whose flag chooses the infra container's image, from Debian's source package, and keeps it. */
-import { cp, mkdir, symlink } from "node:fs/promises";
+import { mkdir, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { kept } from "../../../scripts/command/kept.ts";
+import { KEPT, kept } from "../../../scripts/command/kept.ts";
 import { output } from "../../../scripts/command/run.ts";
 import { Apt } from "../../../scripts/debian/apt.ts";
-import { temporary } from "../../support/temporary.ts";
 import { unpackSource } from "../apt.ts";
 
 /** The last kubelet whose sources Debian has; dockershim, which uses the flag, was removed in 1.24. */
@@ -61,8 +60,8 @@ async function build(folder: string): Promise<string> {
  * the reason if it cannot be built.
  */
 export function kubelet(): Promise<string> {
-  return kept(`kubelet-${VERSION}`, async (path) => {
+  return kept(join(KEPT, `kubelet-${VERSION}`), (folder) => {
     console.log(`building kubelet ${VERSION}, once: this takes five to ten minutes`);
-    await cp(await build(temporary("kubelet")), path);
+    return build(folder);
   });
 }

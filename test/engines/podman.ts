@@ -23,7 +23,7 @@ network_config_dir = "${folder}/networks"
 /** The ordinary user, whose name and ID nothing else uses. */
 export const USER = { name: "pause-user", id: 65533 } as const;
 
-/** Podman's state. Podman 4 refuses a path of more than 50 characters, but only when conmon has it clean up. */
+/** Podman's state, and the user's XDG_RUNTIME_DIR. Podman 4 refuses more than 50 characters, but only when conmon has it clean up. */
 const RUN_ROOT = "/run/pods";
 
 /** Adds the user to an /etc whose changes stay in the host's memory, with the folder `$1` as home. */
@@ -33,9 +33,8 @@ mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/changes,workdir=/run/etc/wor
 echo "${USER.name}:x:${USER.id}:${USER.id}::$1:/bin/sh" >>/etc/passwd
 echo '${USER.name}:x:${USER.id}:' >>/etc/group
 echo '${USER.name}:100000:65536' | tee /etc/subgid >/etc/subuid
-mkdir -m 700 "$1/user"
+mkdir -m 700 ${RUN_ROOT}
 chmod 711 "$1"
-mkdir ${RUN_ROOT}
 chown -R ${USER.id}:${USER.id} "$1" ${RUN_ROOT}`;
 
 /** The words that run a command as that user. */
@@ -80,7 +79,7 @@ export class Podman extends CommandLine {
       TMPDIR: folder,
       // Podman 5 warns with every command that cgroup v1 is deprecated.
       PODMAN_IGNORE_CGROUPSV1_WARNING: "1",
-      ...(rootless ? { HOME: folder, USER: USER.name, XDG_RUNTIME_DIR: `${folder}/user` } : {}),
+      ...(rootless ? { HOME: folder, USER: USER.name, XDG_RUNTIME_DIR: RUN_ROOT } : {}),
     };
     if (rootless) await host.output(["sh", "-ec", ADD_USER, "user", folder]);
     const podman = new Podman(host, rootless, env, pause, busybox);

@@ -75,19 +75,6 @@ test("the index has both platforms and nothing else, and names", () => {
   });
 });
 
-test("every blob is what its name says, and is referred to", () => {
-  const wanted = new Set([indexDescriptor.digest]);
-  for (const descriptor of index.manifests) {
-    const { config, layers } = archive.document<Manifest>(descriptor);
-    for (const inner of [descriptor, config, ...layers]) {
-      archive.blob(inner);
-      wanted.add(inner.digest);
-    }
-  }
-  const present = [...archive.files.keys()].filter((path) => path.startsWith("blobs/"));
-  expect(present.sort()).toEqual([...wanted].map((digest) => `blobs/${digest.replace(":", "/")}`).sort());
-});
-
 test("the older Docker's manifest leads to the first platform's image", async () => {
   const [entry] = archive.json<[{ RepoTags: string[] }]>("manifest.json");
   expect(entry.RepoTags).toEqual(["myorg/pause-ts:1"]);
@@ -161,21 +148,25 @@ for (const platform of PLATFORMS) {
 
     test("the bill of materials is of this image, and has NTIA's minimum elements and the licences that are in the image", async () => {
       const { files } = of(architecture).read;
-      const { components, dependencies, metadata } = await bill(join(out, `pause-ts.${platform.name}.cdx.json`));
+      const { components = [], dependencies, metadata } = await bill(join(out, `pause-ts.${platform.name}.cdx.json`));
       const target = index.manifests.find((descriptor) => descriptor.platform?.architecture === architecture);
-      expect(metadata.component["bom-ref"]).toBe(target?.digest ?? "");
-      expect(Date.parse(metadata.timestamp)).toBe(TIME * 1000);
-      expect(metadata.authors[0]?.name).toBeTruthy();
-      expect(metadata.tools.components).toContainEqual(
-        expect.objectContaining({ name: "npm run image", version: pkg.version }),
-      );
+      expect(metadata).toMatchObject({
+        component: { "bom-ref": target?.digest },
+        timestamp: new Date(TIME * 1000).toISOString(),
+        authors: [{ name: expect.stringMatching(/./) }],
+        tools: {
+          components: expect.arrayContaining([
+            expect.objectContaining({ name: "npm run image", version: pkg.version }),
+          ]),
+        },
+      });
       expect(Object.fromEntries(components.map(({ name, version }) => [name, version]))).toEqual({
         [pkg.name]: pkg.version,
         bun: pkg.devDependencies.bun,
         libc6: LIBC6.version,
       });
       const named = (name: string) => components.find((component) => component.name === name);
-      expect(`sha256:${named(pkg.name)?.hashes[0]?.content}`).toBe(
+      expect(`sha256:${named(pkg.name)?.hashes?.[0]?.content}`).toBe(
         files.find(({ path }) => path === "pause")?.digest ?? "",
       );
       expect(named("libc6")?.purl).toBe(
@@ -183,10 +174,10 @@ for (const platform of PLATFORMS) {
       );
 
       const all = components.flatMap((component) => [component, ...(component.components ?? [])]);
-      expect(dependencies.length).toBe(all.length + 1);
-      expect([metadata.component, ...all].filter(({ supplier }) => !supplier?.name)).toEqual([]);
-      expect(all.filter(({ licenses }) => licenses.length !== 1)).toEqual([]);
-      const texts = all.map(({ externalReferences }) => externalReferences.filter(({ type }) => type === "license"));
+      expect(dependencies).toHaveLength(all.length + 1);
+      expect([metadata?.component, ...all].filter((it) => !it?.supplier?.name)).toEqual([]);
+      expect(all.filter(({ licenses }) => licenses?.length !== 1)).toEqual([]);
+      const texts = all.map((it) => it.externalReferences?.filter(({ type }) => type === "license") ?? []);
       expect(texts.filter(({ length }) => length === 0)).toEqual([]);
       const present = files.filter(
         ({ type, size, path }) => type === "file" && size > 0 && path.startsWith("usr/share/doc/"),

@@ -1,16 +1,14 @@
 /** `npm run bun` changes nothing if it fails, and says why in one line. The CI runs it with the newest release. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { mkdir, readdir } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pkg from "../../package.json";
-import { makeFolder } from "../../scripts/linux/folder.ts";
 import { copyProject, runScript } from "../support/project.ts";
-import { NEEDS_LOOPBACK, NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
-import { NAMESPACE } from "../support/subject.ts";
+import { NEEDS_LOOPBACK, testUnless } from "../support/skip.ts";
+import { temporary } from "../support/temporary.ts";
 
-const folder = makeFolder(tmpdir());
-const root = join(folder.path, "project");
+const folder = temporary("bun");
+const root = join(folder, "project");
 const lock = join(root, "package-lock.json");
 const PINS = ["package.json", "package-lock.json", "scripts/executable/bun.json"];
 
@@ -18,13 +16,12 @@ beforeAll(async () => {
   await copyProject(root, { downloads: false });
   await mkdir(join(root, "dist"));
 });
-afterAll(() => folder.remove());
 
 /** Runs the command in the copy of the project, expects it to fail, and returns its line once nothing has changed. */
-async function refusal(args: readonly string[], env = {}, wrapper: readonly string[] = []): Promise<string> {
+async function refusal(args: readonly string[], env = {}): Promise<string> {
   const pins = () => Promise.all(PINS.map((name) => Bun.file(join(root, name)).text()));
   const before = await pins();
-  const { status, stdout, stderr } = await runScript("bun.ts", args, env, root, wrapper);
+  const { status, stdout, stderr } = await runScript("bun.ts", args, env, root);
   expect({ status, stdout, lines: stderr.split("\n").length - 1 }).toEqual({ status: 1, stdout: "", lines: 1 });
   expect(await pins()).toEqual(before);
   expect(await readdir(join(root, "dist"))).toEqual([]);
@@ -42,14 +39,14 @@ testUnless(NEEDS_LOOPBACK, "a release that the registry does not know", async ()
     versions: { "1.4.2": { name: "bun", version: "1.4.2" } },
   };
   using registry = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => Response.json(packument) });
-  const env = { npm_config_registry: registry.url.href, npm_config_cache: join(folder.path, "npm") };
+  const env = { npm_config_registry: registry.url.href, npm_config_cache: join(folder, "npm") };
   expect(await refusal(["9.9.9"], env)).toBe(
     "error: cannot fetch bun@9.9.9 with npm: No match found for version 9.9.9\n",
   );
 });
 
 test("no network", async () => {
-  const env = { npm_config_registry: "http://127.0.0.1:9", npm_config_cache: join(folder.path, "npm") };
+  const env = { npm_config_registry: "http://127.0.0.1:9", npm_config_cache: join(folder, "npm") };
   expect(await refusal([], env)).toMatch(/^error: cannot fetch bun@latest with npm: .*127\.0\.0\.1:9/);
 });
 
@@ -70,10 +67,4 @@ test.each([
   await Bun.write(lock, damage(whole));
   expect(await refusal([])).toMatch(line);
   await Bun.write(lock, whole);
-});
-
-testUnless(NEEDS_PID_ONE, "a full disk", async () => {
-  const mounted = 'mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"';
-  const wrapper = [...(NAMESPACE?.command ?? []), "sh", "-c", mounted, join(root, "dist")];
-  expect(await refusal([], {}, wrapper)).toMatch(/^error: no space left in \S+: it needs \d+ MB, and 0 MB are free\n$/);
 });

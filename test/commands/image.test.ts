@@ -8,12 +8,12 @@ import { InputError } from "../../scripts/command/report.ts";
 import { output, type Ran } from "../../scripts/command/run.ts";
 import { downloadByApt, hasApt } from "../../scripts/debian/apt.ts";
 import { Elf } from "../../scripts/executable/elf.ts";
-import { hostPlatform, PLATFORMS } from "../../scripts/executable/platforms.ts";
+import { hostPlatform } from "../../scripts/executable/platforms.ts";
 import { LIBC6 } from "../../scripts/image/debian.ts";
 import { mirrorAt } from "../../scripts/image/libc.ts";
 import { parseReference } from "../../scripts/image/name.ts";
 import { labels } from "../../scripts/image/provenance.ts";
-import { evaluate, freshProject, image, POOL, runScript } from "../support/project.ts";
+import { evaluate, freshProject, image, POOL } from "../support/project.ts";
 import { NEEDS_LOOPBACK, notInstalled, testUnless } from "../support/skip.ts";
 import { temporary } from "../support/temporary.ts";
 
@@ -166,21 +166,4 @@ describe("a Debian mirror", () => {
     const path = join(temporary("apt"), "a");
     await expect(downloadByApt(`${mirror.url}/a`, path, 1000)).rejects.toThrow(InputError);
   });
-});
-
-test("a kept download that has changed is named and fetched again; without a network one line says what was tried", async () => {
-  const [other = hostPlatform()] = PLATFORMS.filter((platform) => platform !== hostPlatform());
-  const kept = `bun-${other.name}-${pkg.devDependencies.bun}`;
-  const { root, cache, where } = await freshProject();
-  await Bun.write(join(cache, kept), "not Bun");
-  const registry = "http://127.0.0.1:1/";
-  const npm = { npm_config_registry: registry, npm_config_cache: where };
-  const { status, stdout, stderr } = await runScript("build.ts", ["--target", other.name], npm, root);
-  const [first, second, ...more] = stderr.split("\n");
-  expect(first).toMatch(new RegExp(`^note: .*${kept} has SHA-256 \\w{64}, not \\w{64}: it is fetched anew$`));
-  expect(second).toStartWith(`error: cannot fetch ${other.bunPackage}@${pkg.devDependencies.bun} with npm: `);
-  expect(second).toContain(registry);
-  expect({ status, stdout, more }).toEqual({ status: 1, stdout: "", more: [""] });
-  expect(await Bun.file(join(root, "dist", other.name, "pause")).exists()).toBe(false);
-  expect(await readdir(cache)).toEqual([]);
 });

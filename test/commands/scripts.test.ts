@@ -4,7 +4,6 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../package.json";
 import { ROOT } from "../../scripts/command/project.ts";
-import { PLATFORMS, platformNamed } from "../../scripts/executable/platforms.ts";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { NO_SIGNALS, TWO_HANDLERS } from "../../scripts/linux/proc.ts";
 import { NO_REFERENCE } from "../../scripts/reference/compile.ts";
@@ -68,13 +67,6 @@ test("record refuses in one line what it cannot record as a whole", async () => 
   const { status, stdout, stderr } = await runScript("../test/contract/record.ts", [], { PATH: "/nonexistent" });
   expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
   expect(stderr).toBe(`error: cannot record every case: ${NO_REFERENCE}\n`);
-});
-
-test("a platform has the name that container engines use, and its former one", () => {
-  for (const platform of PLATFORMS) {
-    expect(platformNamed(platform.id)).toBe(platform);
-    expect(platformNamed(platform.name)).toBe(platform);
-  }
 });
 
 /** The character that starts and ends a colour. */

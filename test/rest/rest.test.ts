@@ -17,18 +17,23 @@ describe("at rest", () => {
     const who = pidOne ? "PID 1" : "another PID";
     const start = () => startReady({ program: OURS }, { pidOne });
 
-    testUnless(pidOne && NEEDS_PID_ONE, `${who} shows the contract's masks, one thread and little memory`, () =>
-      whileRunning(start(), async (subject) => {
-        const now = status(subject.pid);
-        expect(now).toMatchObject({
-          Name: "pause",
-          Threads: "1",
-          SigBlk: NO_SIGNALS,
-          SigIgn: CHLD_IGNORED,
-          SigCgt: TWO_HANDLERS,
-        });
-        expectLight(now);
-      }),
+    testUnless(
+      pidOne && NEEDS_PID_ONE,
+      `${who} shows the contract's masks, its lock, one thread and little memory`,
+      () =>
+        whileRunning(start(), async (subject) => {
+          const now = status(subject.pid);
+          expect(now).toMatchObject({
+            Name: "pause",
+            Threads: "1",
+            SigBlk: NO_SIGNALS,
+            SigIgn: CHLD_IGNORED,
+            SigCgt: TWO_HANDLERS,
+            NoNewPrivs: "1",
+            Seccomp: "2",
+          });
+          expectLight(now);
+        }),
     );
     // Pause is not dumpable: only root may see its descriptors.
     testUnless((pidOne && NEEDS_PID_ONE) || NEEDS_PTRACE, `${who} has three descriptors`, () =>

@@ -5,20 +5,17 @@
  * A function is compiled when it has counted 500, each call for 15 and each round of a loop for 1 (JavaScriptCore's
  * option thresholdForJITAfterWarmUp). Here less is enough. Only what is not sealed hears of it.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { bundle } from "../../scripts/executable/compile.ts";
 import { hostPlatform } from "../../scripts/executable/platforms.ts";
 import { status } from "../../scripts/linux/proc.ts";
 import type { Launch } from "../support/launch.ts";
 import { startReady } from "../support/subject.ts";
+import { temporary } from "../support/temporary.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "pause-compiled-"));
-const unsealed = join(folder, "pause");
+const unsealed = join(temporary("compiled"), "pause");
 beforeAll(() => bundle(hostPlatform(), unsealed));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** The outcome of a start in which functions are compiled from a count of `threshold`: the number of threads once it waits, or how it ended. */
 async function start(threshold: number, surroundings: Partial<Launch>): Promise<string> {

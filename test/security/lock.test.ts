@@ -1,33 +1,15 @@
-/** The lock: in force at rest, tight against the process itself, and a warning where the kernel does not allow it. */
+/** The lock: tight against the process itself, and a warning where the kernel does not allow it. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { status } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PRCTL } from "../support/calls.ts";
 import { NOT_FIRST, TERMINATED } from "../support/output.ts";
-import { IS_ROOT, NEEDS_OTHER_USER, testUnless } from "../support/skip.ts";
-import { IMAGE_USER, OURS, start, startReady, whileRunning } from "../support/subject.ts";
+import { OURS, start, startReady } from "../support/subject.ts";
 import { temporary } from "../support/temporary.ts";
 
 /** One beyond the highest call number of Linux 6.18 (asm/unistd.h), with room for what comes. */
 const CALLS = 600;
 const A_FEW = 20;
-
-testUnless(IS_ROOT && NEEDS_OTHER_USER, "at rest it has no new privileges, a filter, and is not dumpable", async () => {
-  // Both as the same user, where a dumpable process hides nothing.
-  const [launch, as] = IS_ROOT
-    ? [
-        { program: OURS, user: IMAGE_USER },
-        ["setpriv", `--reuid=${IMAGE_USER}`, `--regid=${IMAGE_USER}`, "--clear-groups"],
-      ]
-    : [{ program: OURS }, []];
-  await whileRunning(startReady(launch), async (subject) => {
-    expect(status(subject.pid)).toMatchObject({ NoNewPrivs: "1", Seccomp: "2" });
-    const readlink = (pid: number | string) => Bun.spawnSync([...as, "readlink", `/proc/${pid}/exe`]).stdout.toString();
-    expect(readlink("self")).not.toBe("");
-    expect(readlink(subject.pid)).toBe("");
-  });
-});
 
 test("from inside, every system call but those of the wait and the end is refused", async () => {
   const program = join(temporary("breakout"), "breakout");

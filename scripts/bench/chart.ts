@@ -1,6 +1,6 @@
 /** The figures as a chart, one small panel each, drawn by Apache ECharts. */
 import { type EChartsOption, init } from "echarts";
-import type { Figure } from "./figures.ts";
+import type { Figure } from "./statistics.ts";
 
 /** The panels: the beginning of a figure's name, and a title. */
 const PANELS: readonly { figure: string; title: string }[] = [

@@ -35,11 +35,8 @@ export type ColdResults = Readonly<Record<string, readonly (readonly Cold[])[]>>
 /** The name of the disk's file. */
 export const DISK_NAME = "cold.img";
 
-/** The commands that are needed. */
-const TOOLS = ["ldd", "mkfs.ext4", "mount", "mountpoint", "truncate"];
-
-/** The note where nothing else is in the way. */
-export const NO_LOOP_DEVICE = "no disk in a file can be mounted here";
+/** The reason to leave out cold starts. */
+export const NO_LOOP_DEVICE = "no disk in a file can be mounted here: that needs root, e2fsprogs and a loop device";
 
 /** Status of a namespace in which no disk could be mounted. */
 const NO_DISK = 75;
@@ -59,29 +56,19 @@ mount -o loop ${DISK_NAME} root
 trap - EXIT
 exec "$@"`;
 
-/** The reason to leave out cold starts here, or undefined if they can be tried. */
-export function coldObstacle(): string | undefined {
-  if (process.getuid?.() !== 0) return "only root can mount a disk of their own";
-  const missing = TOOLS.filter((tool) => !Bun.which(tool));
-  if (missing.length > 0) return `not installed: ${missing.join(", ")}`;
-  return pidNamespace() ? undefined : "no namespace can be made here";
-}
-
 /**
  * Starts each of `programs` `rounds` times with each read-ahead, in turns. Nothing stays behind, even if this process is
  * killed while it measures.
  *
- * @returns the starts; undefined where there is a coldObstacle, or no loop device
+ * @returns the starts; undefined where no disk can be mounted
  */
 export async function coldStarts(programs: readonly Program[], rounds: number): Promise<ColdResults | undefined> {
-  if (coldObstacle() !== undefined) return undefined;
+  const namespace = pidNamespace();
+  if (!namespace) return undefined;
   return withFolder(tmpdir(), async (folder) => {
     const measure = [process.execPath, import.meta.path, folder, JSON.stringify({ programs, rounds })];
     // The namespace ends with this process, and with it all that runs in it.
-    const { status, stdout, stderr } = await run([
-      ...(pidNamespace()?.command ?? []),
-      ...["sh", "-c", SETUP, "sh", folder, ...measure],
-    ]);
+    const { status, stdout, stderr } = await run([...namespace.command, "sh", "-c", SETUP, "sh", folder, ...measure]);
     if (status === NO_DISK) return undefined;
     if (status !== 0) throw new Error(`cold starts failed with status ${status}: ${stderr.trim()}`);
     return JSON.parse(stdout) as ColdResults;
@@ -133,7 +120,7 @@ async function measureCold(folder: string, programs: readonly Program[], rounds:
   const results: Record<string, Cold[][]> = {};
   for (const kib of READ_AHEAD) {
     writeFileSync(`${device}/queue/read_ahead_kb`, `${kib}`);
-    results[kib] = await interleaved(cold, rounds);
+    results[kib] = await interleaved("cold", cold, rounds);
   }
   return results;
 }

@@ -45,30 +45,17 @@ async function losesSigterm(
   }
 }
 
-/** The circumstances of a start. */
-export interface Circumstances {
-  /** Instead of DELAYS. */
-  readonly delays?: readonly number[];
-  /** The file by which a process enters the cgroup that the programs are started in. */
-  readonly cgroup?: string;
-}
-
 /**
  * Sends each of `programs`, pauses all, `rounds` SIGTERMs for each delay, in turns.
  *
- * @param onRound called before each round with the number of rounds done
+ * @param cgroup the file by which a process enters the cgroup that the programs are started in
  * @returns how many are lost, by program and delay, in order
  * @throws InputError where no PID namespace can be made
  */
-export async function lostSigterms(
-  programs: readonly Program[],
-  rounds: number,
-  { delays = DELAYS, cgroup = "" }: Circumstances = {},
-  onRound?: (done: number) => void,
-): Promise<number[][]> {
+export async function lostSigterms(programs: readonly Program[], rounds: number, cgroup = ""): Promise<number[][]> {
   const namespace = pidNamespace();
   if (!namespace) throw new InputError(NO_PID_NAMESPACE);
-  const tries = delays.flatMap((delay) => programs.map((it) => () => losesSigterm(it, delay, cgroup, namespace)));
-  const lost = (await interleaved(tries, rounds, onRound)).map((all) => all.filter(Boolean).length);
+  const tries = DELAYS.flatMap((delay) => programs.map((it) => () => losesSigterm(it, delay, cgroup, namespace)));
+  const lost = (await interleaved("early SIGTERMs", tries, rounds)).map((all) => all.filter(Boolean).length);
   return programs.map((_, index) => lost.filter((_, at) => at % programs.length === index));
 }

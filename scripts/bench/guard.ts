@@ -1,6 +1,8 @@
 /** The guard: the figures that must not get worse. Counts are the same on any machine; times are compared with the empty program's. */
-import { type Extent, type Figure, measureAll } from "./figures.ts";
+import { compileStorm } from "../reference/compile.ts";
+import { type Extent, measureAll } from "./figures.ts";
 import { FLOOR, OURS, type Program } from "./programs.ts";
+import type { Figure } from "./statistics.ts";
 import { ratio } from "./table.ts";
 
 /** The largest spread, as a part of the median, at which a run's times are still compared. A quiet machine shows half of it. */
@@ -46,9 +48,9 @@ export interface Measured {
 /** Enough for every guarded figure: some 20 s. */
 const EXTENT: Extent = { rounds: 200, cold: 0, rest: 5, orphans: 10_000, sigterms: 0, instances: [110] };
 
-/** Measures every guarded figure once. `pair` is ours and the empty program, `storm` the path of the storm, see compileStorm. */
-export async function measureGuarded(pair: readonly Program[], storm: string): Promise<Measured> {
-  const figures = await measureAll(pair, EXTENT, storm, undefined);
+/** Measures every guarded figure once. `pair` is ours and the empty program. */
+export async function measureGuarded(pair: readonly Program[]): Promise<Measured> {
+  const figures = await measureAll(pair, EXTENT, compileStorm(), undefined);
   const measured = NAMES.map((name): [Guarded, Figure] => [name, figures.find((it) => it.name === name) as Figure]);
   const value = (name: Guarded, figure: Figure) =>
     (GUARDED[name] === "spread" ? ratio(figure, OURS, FLOOR) : figure.values[OURS]?.median) ?? Number.NaN;

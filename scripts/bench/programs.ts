@@ -1,5 +1,5 @@
 /** The programs that the bench puts side by side. */
-import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bundle } from "../executable/compile.ts";
@@ -34,15 +34,22 @@ export interface Program {
 /** Headings of three columns: ours, the floor of anything written in TypeScript, and what upstream's image holds, which ratios are to. */
 export const [OURS, FLOOR, YARDSTICK] = ["pause-ts", "empty Bun program", "C, static"] as const;
 
+/**
+ * Bytes that a container engine writes at a time when it unpacks a layer: seen of containerd 1.6.20 and podman 4.3.1. The
+ * kernel caches a file in as small pieces, and maps as few pages at a fault.
+ */
+export const PIECE = 32 * 1024;
+
 /** Does `task` with copies of `programs` that are written `piece` bytes at a time, and removes them. */
-function withCopies<T>(
+export function withCopies<T>(
   programs: readonly Program[],
   piece: number,
   task: (copies: readonly Program[]) => Promise<T>,
 ): Promise<T> {
   return withFolder(tmpdir(), (folder) => {
-    const copies = programs.map((program) => {
-      const path = join(mkdtempSync(join(folder, "copy-")), "pause");
+    const copies = programs.map((program, index) => {
+      mkdirSync(join(folder, `${index}`));
+      const path = join(folder, `${index}`, "pause");
       const bytes = readFileSync(program.path);
       const file = openSync(path, "w", 0o755);
       for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, Math.min(piece, bytes.length - at));
@@ -53,40 +60,22 @@ function withCopies<T>(
   });
 }
 
-/** Compiles a program without a line of code into `folder`, by the pinned Bun with the settings of ours, and returns its path. It starts and ends, whatever its arguments. */
-async function compileEmpty(folder: string): Promise<string> {
-  const [source, path] = [join(folder, "main.ts"), join(folder, "pause")];
-  writeFileSync(source, "");
-  await bundle(hostPlatform(), path, source);
-  return path;
-}
-
 /**
- * Does `task` with ours, whose path is given, and the empty program, as copies just written, each by one write(2): the
- * kernel caches them in large pieces, and can map many pages at each fault.
+ * Does `task` with ours, whose path is given, and a program without a line of code, which the pinned Bun compiles with the
+ * settings of ours. They are copies just written, each by one write(2): the kernel caches them in large pieces, and can map
+ * many pages at each fault.
  */
 export function withPair<T>(ours: string, task: (pair: readonly Program[]) => Promise<T>): Promise<T> {
   return withFolder(tmpdir(), async (folder) => {
+    const [source, path] = [join(folder, "main.ts"), join(folder, "pause")];
+    writeFileSync(source, "");
+    await bundle(hostPlatform(), path, source);
     const pair: Program[] = [
       { name: OURS, path: ours, args: [], ready: OURS_READY, version: true },
-      { name: FLOOR, path: await compileEmpty(folder), args: [], ready: "ended", version: true },
+      { name: FLOOR, path, args: [], ready: "ended", version: true },
     ];
     return withCopies(pair, Number.POSITIVE_INFINITY, task);
   });
-}
-
-/** Bytes that a container engine writes at a time when it unpacks a layer: seen of containerd 1.6.20 and podman 4.3.1. */
-const PIECE = 32 * 1024;
-
-/**
- * Does `task` with copies of `programs` that are written as a container engine unpacks them: the kernel caches them in as
- * small pieces, and maps as few pages at a fault.
- */
-export function withUnpacked<T>(
-  programs: readonly Program[],
-  task: (unpacked: readonly Program[]) => Promise<T>,
-): Promise<T> {
-  return withCopies(programs, PIECE, task);
 }
 
 /** The other programs that this machine has, and a note for each that it lacks. */

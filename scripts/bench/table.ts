@@ -1,7 +1,6 @@
 /** The figures as a table in Markdown. */
 import { markdownTable } from "markdown-table";
-import type { Figure } from "./figures.ts";
-import type { Summary } from "./statistics.ts";
+import type { Figure, Summary } from "./statistics.ts";
 
 /** A number with its significant digits: three, and whole from 100 on. Empty for a ratio that does not exist. */
 function number(value: number): string {

@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { coldObstacle, coldStarts, DISK_NAME, NO_LOOP_DEVICE, READ_AHEAD } from "../../scripts/bench/cold.ts";
+import { coldStarts, DISK_NAME, NO_LOOP_DEVICE, READ_AHEAD } from "../../scripts/bench/cold.ts";
 import { C_READY, OURS_READY, type Program } from "../../scripts/bench/programs.ts";
 import { ROOT } from "../../scripts/command/project.ts";
 import { until } from "../../scripts/linux/proc.ts";
@@ -10,8 +10,7 @@ import { compileReference } from "../../scripts/reference/compile.ts";
 import { NEEDS_CC, testUnless } from "../support/skip.ts";
 import { OURS } from "../support/subject.ts";
 
-const missing = coldObstacle() ?? NEEDS_CC;
-const obstacle = missing ?? ((await coldStarts([], 0)) ? undefined : NO_LOOP_DEVICE);
+const obstacle = NEEDS_CC ?? ((await coldStarts([], 0)) ? undefined : NO_LOOP_DEVICE);
 
 const both = { args: [], version: true };
 const programs: Program[] = [

@@ -21,7 +21,7 @@ const programs = [
 
 /** Expects that ours loses no more of `rounds` SIGTERMs at each delay than C and a quarter, and four standard deviations, for chance. */
 async function expectFewLost(rounds: number, cgroup = ""): Promise<void> {
-  const lost = await lostSigterms(programs, rounds, { cgroup });
+  const lost = await lostSigterms(programs, rounds, cgroup);
   const [ours = 0, c = 0] = lost.map((counts) => counts.reduce((sum, count) => sum + count));
   const variance = (count: number) => count * (1 - count / (rounds * DELAYS.length));
   const chance = 1 + 4 * Math.sqrt(variance(ours) + 1.25 ** 2 * variance(c));

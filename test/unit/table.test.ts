@@ -17,7 +17,7 @@ test("measurements are taken in turns", async () => {
     [1, 3],
     [2, 4],
   ];
-  expect(await interleaved([measure("a"), measure("b")], 2)).toEqual(inTurns);
+  expect(await interleaved("", [measure("a"), measure("b")], 2)).toEqual(inTurns);
   expect(order).toEqual(["a", "b", "a", "b"]);
 });
 

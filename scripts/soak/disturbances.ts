@@ -16,8 +16,6 @@ export function drawsOf(seed: string): Draw {
 /** Something that happens to a pod. */
 export interface Disturbance {
   readonly name: string;
-  /** Its share of the draws, compared with the others. */
-  readonly weight: number;
   /** The reason that it is not possible with this pod, or undefined if it is. */
   missing?(pod: Pod): string | undefined;
   /** Does it; all randomness comes from `draw`. Returns the number of orphans made. */
@@ -47,10 +45,9 @@ async function stormWhileHeld(pod: Pod, draw: Draw, resume: () => void): Promise
 
 /** All disturbances. */
 export const DISTURBANCES: readonly Disturbance[] = [
-  { name: "orphans", weight: 6, disturb: (pod, draw) => storm(pod, draw, 5000) },
+  { name: "orphans", disturb: (pod, draw) => storm(pod, draw, 5000) },
   {
     name: "stopped children",
-    weight: 3,
     async disturb(pod, draw) {
       const count = 1 + draw(5);
       await pod.inside("for i in $(seq $1); do sleep 1000 >/dev/null 2>&1 & done", `${count}`);
@@ -69,7 +66,6 @@ export const DISTURBANCES: readonly Disturbance[] = [
   },
   {
     name: "signals from inside",
-    weight: 3,
     async disturb(pod, draw) {
       const signals = shuffled(HARMLESS_INSIDE, draw).filter((n) => n !== SIGSTOP || !pod.traced);
       await pod.inside('for n; do kill -"$n" 1; done', ...signals.map(String));
@@ -78,7 +74,6 @@ export const DISTURBANCES: readonly Disturbance[] = [
   },
   {
     name: "signals from outside",
-    weight: 3,
     async disturb(pod, draw) {
       for (const n of shuffled(HARMLESS, draw)) process.kill(pod.pid, n);
       return 0;
@@ -86,7 +81,6 @@ export const DISTURBANCES: readonly Disturbance[] = [
   },
   {
     name: "PID 1 stopped",
-    weight: 2,
     async disturb(pod, draw) {
       process.kill(pod.pid, SIGSTOP);
       return stormWhileHeld(pod, draw, () => process.kill(pod.pid, SIGCONT));
@@ -94,7 +88,6 @@ export const DISTURBANCES: readonly Disturbance[] = [
   },
   {
     name: "cgroup frozen",
-    weight: 2,
     missing: (pod) => (pod.freezer ? undefined : "no freezer cgroup can be made"),
     async disturb(pod, draw) {
       await pod.freezer?.freeze();
@@ -103,7 +96,6 @@ export const DISTURBANCES: readonly Disturbance[] = [
   },
   {
     name: "no memory",
-    weight: 2,
     missing: (pod) => (pod.memory ? undefined : "no memory cgroup can be made"),
     async disturb(pod, draw) {
       const { memory } = pod;
@@ -121,7 +113,6 @@ export const DISTURBANCES: readonly Disturbance[] = [
   },
   {
     name: "page cache dropped",
-    weight: 1,
     missing: () => (process.getuid?.() === 0 ? undefined : "needs root"),
     async disturb() {
       await Bun.write("/proc/sys/vm/drop_caches", "3");
@@ -133,6 +124,5 @@ export const DISTURBANCES: readonly Disturbance[] = [
 /** The disturbance of step `step` of the plan of `seed`, and the draws for its details. */
 export function planned(seed: number, step: number, among: readonly Disturbance[]): [Disturbance, Draw] {
   const draw = drawsOf(`${seed} ${step}`);
-  const wheel = among.flatMap((disturbance) => Array<Disturbance>(disturbance.weight).fill(disturbance));
-  return [wheel[draw(wheel.length)] as Disturbance, draw];
+  return [among[draw(among.length)] as Disturbance, draw];
 }

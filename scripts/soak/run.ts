@@ -1,12 +1,13 @@
 /** One soak: disturbs a PID 1 for some time and checks that it is unharmed. */
+import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { InputError, messageOf, progress } from "../command/report.ts";
+import { InputError, messageOf, progress, withProgress } from "../command/report.ts";
 import { withFolder } from "../linux/folder.ts";
 import { childrenOf, contextSwitches, isReady, status, until } from "../linux/proc.ts";
 import { DISTURBANCES, planned } from "./disturbances.ts";
 import { type Pod, startPod } from "./pod.ts";
-import { type Calls, callsAfterLock, tracing } from "./trace.ts";
+import { callsAfterLock, tracing } from "./trace.ts";
 
 /** The extent of a soak. */
 export interface Soak {
@@ -20,18 +21,6 @@ export interface Soak {
   readonly rest: number;
   /** True to trace every call it makes, which slows it down. */
   readonly trace: boolean;
-}
-
-/** The result of a soak in which nothing was wrong. */
-export interface Summary {
-  readonly orphans: number;
-  readonly steps: number;
-  /** The number of times that each disturbance came, or the reason that it never did. */
-  readonly disturbances: Readonly<Record<string, number | string>>;
-  /** RssAnon when it was ready and at the end, in kB. */
-  readonly rssAnon: readonly [before: number, after: number];
-  /** If traced: the calls it made from the moment it locked itself until its end. */
-  readonly calls: Calls | undefined;
 }
 
 /** The most that RssAnon may grow, in kB. */
@@ -50,22 +39,24 @@ async function expectUnharmed(pod: Pod): Promise<void> {
 /** Leaves it alone for `seconds`. Throws if it was woken. */
 async function leaveAlone(pod: Pod, seconds: number): Promise<void> {
   const before = contextSwitches(pod.pid);
-  for (let left = seconds; left > 0; left -= 1) {
-    progress(`at rest, ${left.toFixed(0)} s are left`);
-    await Bun.sleep(Math.min(left, 1) * 1000);
-  }
+  await withProgress(`at rest for ${seconds} s`, Bun.sleep(seconds * 1000));
   const more = contextSwitches(pod.pid) - before;
   if (more > 0) throw new Error(`it was woken: ${more} context switches`);
 }
 
 /**
- * Soaks `program`. Throws an InputError that names seed and step if anything is not as it should be: a child that is
- * not reaped, a second thread, memory grown, another end than exit status 0 with the right words.
+ * Soaks `program`. Returns the numbers of orphans and of steps; of each disturbance how many times it came, or the reason
+ * that it never did; RssAnon when it was ready and at the end, in kB; and if traced, the calls it made from the moment it
+ * locked itself until its end.
+ *
+ * Throws an InputError that names seed and step if anything is not as it should be: a child that is not reaped, a second
+ * thread, memory grown, another end than exit status 0 with the right words.
  */
-export function soak({ program, seed, seconds, orphans: wanted, rest, trace }: Soak): Promise<Summary> {
+export function soak({ program, seed, seconds, orphans: wanted, rest, trace }: Soak) {
   return withFolder(tmpdir(), async (folder) => {
-    const log = join(folder, "calls");
-    const pod = await startPod(program, trace ? tracing(log) : []);
+    const [log, disk] = [join(folder, "calls"), join(folder, "disk")];
+    await mkdir(disk);
+    const pod = await startPod(program, disk, trace ? tracing(log) : []);
     const rssAnon = () => Number.parseInt(status(pod.pid)?.["RssAnon"] ?? "", 10);
     let [step, doing] = [0, "the start"];
     try {

@@ -15,9 +15,6 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "write",
 ]);
 
-/** The number of times that each call was made. */
-export type Calls = ReadonlyMap<string, number>;
-
 /** The command to which a program is appended so that every call of its own and of its children is written to `log`. Throws an InputError without strace. */
 export function tracing(log: string): string[] {
   const strace = Bun.which("strace");
@@ -26,11 +23,11 @@ export function tracing(log: string): string[] {
 }
 
 /**
- * The calls of process `pid` in `log` from the moment it is under its seccomp filter until its end.
+ * Counts the calls of process `pid` in `log` by name, from the moment it is under its seccomp filter until its end.
  *
  * Throws if the filter was never installed, a call is not among those allowed, or the kernel refused one.
  */
-export async function callsAfterLock(log: string, pid: number): Promise<Calls> {
+export async function callsAfterLock(log: string, pid: number): Promise<ReadonlyMap<string, number>> {
   const calls = new Map<string, number>();
   let locked = false;
   for await (const line of createInterface(createReadStream(log))) {

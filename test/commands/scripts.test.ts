@@ -6,7 +6,6 @@ import pkg from "../../package.json";
 import { ROOT } from "../../scripts/command/project.ts";
 import { NO_PID_NAMESPACE } from "../../scripts/linux/namespace.ts";
 import { NO_SIGNALS, TWO_HANDLERS } from "../../scripts/linux/proc.ts";
-import { NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { runScript } from "../support/project.ts";
 import { NEEDS_PID_ONE, testUnless } from "../support/skip.ts";
 
@@ -61,12 +60,6 @@ test.each([
   const { status, stdout, stderr } = await runScript(script, args);
   expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
   expect(stderr).toMatch(line);
-});
-
-test("record refuses in one line what it cannot record as a whole", async () => {
-  const { status, stdout, stderr } = await runScript("../test/contract/record.ts", [], { PATH: "/nonexistent" });
-  expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
-  expect(stderr).toBe(`error: cannot record every case: ${NO_REFERENCE}\n`);
 });
 
 /** The character that starts and ends a colour. */

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { forgetBuilder } from "../../scripts/executable/bundle.ts";
 import { bundle } from "../../scripts/executable/compile.ts";
 import { cut, freeRoom } from "../../scripts/executable/cut.ts";
-import { Elf, PF_R, PF_W, PF_X, PT_LOAD } from "../../scripts/executable/elf.ts";
+import { Elf } from "../../scripts/executable/elf.ts";
 import { addEntry } from "../../scripts/executable/entry.ts";
 import { hostPlatform, PLATFORMS, type Platform } from "../../scripts/executable/platforms.ts";
 import { VARIABLES as FIXED, seal } from "../../scripts/executable/seal.ts";
@@ -258,32 +258,6 @@ describe("the environment that Bun sees instead", () => {
     const real = Object.fromEntries(FIXED.map((variable) => variable.split("=") as [string, string]));
     expect(await peak({}, unsealed)).toBeGreaterThan(10 * MOST);
     expect(await peak(real, unsealed)).toBeLessThanOrEqual(MOST);
-  });
-
-  test("lies in memory that nobody can write to, and is what the executable's environ points to", () => {
-    const bytes = readFileSync(OURS);
-    const image = new Elf(bytes);
-    /** The offset in the file of what lies at `address`, which must be read-only. */
-    const readOnly = (address: number): number => {
-      const home = image.segments.find(
-        (it) => it.type === PT_LOAD && address >= it.address && address < it.address + it.size,
-      );
-      expect((home?.flags ?? 0) & (PF_R | PF_W | PF_X)).toBe(PF_R);
-      return (home?.offset ?? 0) + address - (home?.address ?? 0);
-    };
-    // Its names in the executable, with "=" for the first character, which no symbol of libc's has.
-    const symbols = image.symbols.filter(({ name }) => /^=(nviron|environ|_environ)$/.test(name));
-    expect(symbols).toHaveLength(3);
-    const [environ, ...others] = new Set(symbols.map(({ address }) => address));
-    expect(others).toEqual([]);
-    const written = image.relocations.filter(({ address }) => address === environ);
-    expect(written).toHaveLength(1);
-    const found = FIXED.map((_, index) => {
-      const text = readOnly(Number(bytes.readBigUInt64LE(readOnly((written[0]?.addend ?? 0) + index * 8))));
-      return bytes.toString("latin1", text, bytes.indexOf(0, text));
-    });
-    expect(found).toEqual([...FIXED]);
-    expect(bytes.readBigUInt64LE(readOnly((written[0]?.addend ?? 0) + FIXED.length * 8))).toBe(0n);
   });
 });
 

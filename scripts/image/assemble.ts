@@ -3,42 +3,24 @@ import { constants, existsSync } from "node:fs";
 import { access, lstat, mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { InputError, messageOf, progress } from "../command/report.ts";
-import { type Runtime, runtimeFor } from "../executable/bun.ts";
+import { output } from "../command/run.ts";
+import { runtimeFor } from "../executable/bun.ts";
 import { compile } from "../executable/compile.ts";
 import type { Platform } from "../executable/platforms.ts";
 import { withFolder } from "../linux/folder.ts";
 import { archiveEntries } from "./archive.ts";
-import type { DebianPackage } from "./debian.ts";
 import { type Compression, compress, tarOf } from "./layer.ts";
 import { libc6, type Supply } from "./libc.ts";
 import type { Reference } from "./name.ts";
-import { type Blob, imageIndex, type PlatformImage, platformImage } from "./oci.ts";
+import { imageIndex, platformImage } from "./oci.ts";
 import type { Provenance } from "./provenance.ts";
-import { type Entry, rootfs, writeRootfs } from "./rootfs.ts";
-import { sbom } from "./sbom.ts";
+import { type Entry, rootfs } from "./rootfs.ts";
+import { type Parts, sbom } from "./sbom.ts";
 
 /** The sources of every image. */
 export interface Sources {
   readonly origin: Provenance;
   readonly supply: Supply;
-}
-
-/** One platform's share of an archive. */
-export interface Share {
-  readonly platform: Platform;
-  readonly image: PlatformImage;
-  /** The bill of materials. */
-  readonly sbom: Uint8Array;
-  /** All files of the image together, in bytes. */
-  readonly size: number;
-}
-
-/** A written archive. */
-export interface Archive {
-  readonly index: Blob;
-  readonly shares: readonly Share[];
-  /** Paths of the archive and of the bills of materials. */
-  readonly files: readonly string[];
 }
 
 /**
@@ -67,62 +49,37 @@ async function beside<T>(path: string, body: (folder: string) => Promise<T>): Pr
   return withFolder(dirname(path), body);
 }
 
-/** The ingredients of a platform's image besides the sources. */
-interface Ingredients {
-  readonly platform: Platform;
-  readonly runtime: Runtime;
-  readonly libc: DebianPackage;
+/** A platform's root filesystem, and what it is made from. */
+interface Root extends Parts {
+  readonly entries: readonly Entry[];
 }
 
-/** Gets the ingredients for each of `platforms`. Throws an InputError if one cannot be fetched. */
-async function gather(platforms: readonly Platform[], supply: Supply): Promise<Ingredients[]> {
-  const gathered: Ingredients[] = [];
+/**
+ * Makes the root filesystem for each of `platforms`, compiling in the folder `work`. Throws an InputError if a part cannot
+ * be fetched, before anything is compiled.
+ */
+async function rootsOf(platforms: readonly Platform[], supply: Supply, work: string): Promise<Root[]> {
+  const parts: Omit<Parts, "executable">[] = [];
   for (const platform of platforms) {
-    gathered.push({ platform, libc: await libc6(platform, supply), runtime: await runtimeFor(platform) });
+    parts.push({ platform, libc: await libc6(platform, supply), runtime: await runtimeFor(platform) });
   }
-  return gathered;
-}
-
-/** Compiles in the folder `work` and assembles the root filesystem. */
-async function assemble({ platform, libc }: Ingredients, work: string): Promise<Entry[]> {
-  const executable = join(work, "bin", platform.name);
-  progress(`${platform.name}: compiling`);
-  await compile(platform, executable);
-  return rootfs(await Bun.file(executable).bytes(), platform, libc);
-}
-
-/** Makes one platform's image and its bill of materials. */
-async function share(
-  ingredients: Ingredients,
-  entries: readonly Entry[],
-  compression: Compression,
-  origin: Provenance,
-): Promise<Share> {
-  const { platform } = ingredients;
-  const tar = await tarOf(entries, origin.time);
-  progress(`${platform.name}: compressing ${tar.length} bytes with ${compression}`);
-  const image = platformImage(platform, tar, await compress(tar, compression), compression, origin);
-  const executable = entries.find(({ path }) => path === "pause")?.body ?? new Uint8Array();
-  return {
-    platform,
-    image,
-    sbom: sbom({ ...ingredients, executable }, image.manifest.descriptor.digest, origin),
-    size: entries.reduce((sum, { body }) => sum + (body?.length ?? 0), 0),
-  };
-}
-
-/** Writes a file and syncs it to disk. Throws an InputError if that fails. */
-async function writeThrough(path: string, bytes: Uint8Array): Promise<void> {
-  await writeFile(path, bytes, { flush: true }).catch((error: unknown) => {
-    throw new InputError(`cannot write ${bytes.length} bytes to ${dirname(dirname(path))}: ${messageOf(error)}`);
-  });
+  const roots: Root[] = [];
+  for (const part of parts) {
+    const path = join(work, "bin", part.platform.name);
+    progress(`${part.platform.name}: compiling`);
+    await compile(part.platform, path);
+    const executable = await Bun.file(path).bytes();
+    roots.push({ ...part, executable, entries: rootfs(executable, part.platform, part.libc) });
+  }
+  return roots;
 }
 
 /**
  * Writes the archive of `platforms` to `path` and the bills of materials beside it: all of them, or none, in which case
  * the old files stay.
  *
- * Throws an InputError if a part of the image cannot be fetched or made, or the files cannot be written.
+ * Returns the image index; each platform's image, and the size of all its files together, in bytes; and the paths of what
+ * was written. Throws an InputError if a part of the image cannot be fetched or made, or the files cannot be written.
  */
 export async function writeArchive(
   path: string,
@@ -130,15 +87,20 @@ export async function writeArchive(
   compression: Compression,
   reference: Reference,
   byDigest: boolean,
-  sources: Sources,
-): Promise<Archive> {
-  const { origin, supply } = sources;
+  { origin, supply }: Sources,
+) {
   return beside(path, async (work) => {
-    const roots: [Ingredients, Entry[]][] = [];
-    for (const ingredients of await gather(platforms, supply)) {
-      roots.push([ingredients, await assemble(ingredients, work)]);
-    }
-    const shares = await Promise.all(roots.map((root) => share(...root, compression, origin)));
+    const roots = await rootsOf(platforms, supply, work);
+    const shares = await Promise.all(
+      roots.map(async (root) => {
+        const { platform, entries } = root;
+        const tar = await tarOf(entries, origin.time);
+        progress(`${platform.name}: compressing ${tar.length} bytes with ${compression}`);
+        const image = platformImage(platform, tar, await compress(tar, compression), compression, origin);
+        const size = entries.reduce((sum, { body }) => sum + (body?.length ?? 0), 0);
+        return { platform, image, size, sbom: sbom(root, image.manifest.descriptor.digest, origin) };
+      }),
+    );
     const images = shares.map(({ image }) => image);
     const index = imageIndex(images, origin);
     progress("writing");
@@ -150,18 +112,26 @@ export async function writeArchive(
         bytes: sbom,
       })),
     ].map((output, number) => ({ ...output, from: join(work, String(number)) }));
-    for (const { from, bytes } of outputs) await writeThrough(from, bytes);
+    for (const { from, bytes } of outputs) {
+      await writeFile(from, bytes, { flush: true }).catch((error: unknown) => {
+        throw new InputError(`cannot write ${bytes.length} bytes to ${dirname(path)}: ${messageOf(error)}`);
+      });
+    }
     for (const { from, to } of outputs) await rename(from, to);
     return { index, shares, files: outputs.map(({ to }) => to) };
   });
 }
 
-/** Writes the root filesystem for `platform` as the new folder `path`. Throws an InputError if it cannot be written. */
-export async function writeFolder(path: string, platform: Platform, sources: Sources): Promise<void> {
+/** Writes the root filesystem for `platform` as the new folder `path`, which belongs to whoever runs this. Throws an InputError if it cannot be written. */
+export async function writeFolder(path: string, platform: Platform, { origin, supply }: Sources): Promise<void> {
   await beside(path, async (work) => {
-    for (const ingredients of await gather([platform], sources.supply)) {
-      await writeRootfs(await assemble(ingredients, work), join(work, "rootfs"), sources.origin.time);
+    const [tar, folder] = [join(work, "rootfs.tar"), join(work, "rootfs")];
+    const top: Entry = { path: ".", type: "directory", mode: 0o755 };
+    for (const { entries } of await rootsOf([platform], supply, work)) {
+      await writeFile(tar, await tarOf([top, ...entries], origin.time));
     }
-    await rename(join(work, "rootfs"), path);
+    await mkdir(folder);
+    await output(["tar", "-x", "--no-same-owner", "--preserve-permissions", "--directory", folder, "--file", tar]);
+    await rename(folder, path);
   });
 }

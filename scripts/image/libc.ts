@@ -1,7 +1,5 @@
 /** Gets the C library's package: the user's file, the cached one, a mirror's by its digest, or the newest by Debian's signed index. */
-import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { CACHE, kept, sha256Of } from "../command/kept.ts";
 import { InputError, messageOf, notice, withProgress } from "../command/report.ts";
 import { downloadByApt, mirrorsOfApt, NotThere, newest } from "../debian/apt.ts";
@@ -30,17 +28,6 @@ const HELP = "name another mirror with --debian-mirror URL, or a package with --
 /** The consequence of using a package other than the pinned one. */
 const CONSEQUENCE = "the image's digest is another than the release's, and its bill of materials says what is in it";
 
-/** The pinned package cannot be fetched, and at least one mirror does not have it. */
-class Gone extends InputError {
-  /** The mirrors that do not have it. */
-  readonly mirrors: readonly string[];
-
-  constructor(message: string, mirrors: readonly string[]) {
-    super(message);
-    this.mirrors = mirrors;
-  }
-}
-
 /** Checks `address`, the root of a mirror, and strips trailing slashes. Throws an InputError if its scheme is not supported. */
 export function mirrorAt(address: string): string {
   if (/^(https?|file):$/.test(URL.parse(address)?.protocol ?? "")) return address.replace(/\/+$/, "");
@@ -49,11 +36,6 @@ export function mirrorAt(address: string): string {
 
 /** Downloads `url` (http, https or file) to `path`. Throws an InputError with the reason: a NotThere if there is no such file. */
 async function download(url: string, path: string, patience: number): Promise<void> {
-  if (url.startsWith("file:")) {
-    return copyFile(fileURLToPath(url), path).catch((error: NodeJS.ErrnoException) => {
-      throw error.code === "ENOENT" ? new NotThere("No such file") : new InputError(messageOf(error));
-    });
-  }
   const chunks: Uint8Array[] = [];
   const silence = new AbortController();
   const timer = setTimeout(() => silence.abort(), patience);
@@ -70,6 +52,7 @@ async function download(url: string, path: string, patience: number): Promise<vo
     if (error instanceof InputError) throw error;
     // Bun's messages ask whether there was a typo.
     const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT") throw new NotThere("No such file");
     throw new InputError(`cannot be reached: ${typeof code === "string" ? code : messageOf(error)}`);
   } finally {
     clearTimeout(timer);
@@ -77,31 +60,37 @@ async function download(url: string, path: string, patience: number): Promise<vo
   await Bun.write(path, Buffer.concat(chunks));
 }
 
-/** Fetches the pinned package to `path` from one of `mirrors`. Throws an InputError with each one's answer: a Gone if any has no such file. */
-async function fetchPinned(
-  { architecture }: Platform,
-  mirrors: readonly string[],
-  path: string,
-  supply: Supply,
-): Promise<string> {
-  const { mirror, patience = PATIENCE } = supply;
+/** The mirrors to ask. */
+async function mirrorsOf({ mirror }: Supply): Promise<string[]> {
+  return mirror === undefined ? mirrorsOfApt() : [mirror];
+}
+
+/** Fetches the pinned package to `path` from a mirror. Throws an InputError with each one's answer: a NotThere if any has no such file. */
+async function fetchPinned({ architecture }: Platform, path: string, supply: Supply): Promise<string> {
+  const mirrors = await mirrorsOf(supply);
+  if (mirrors.length === 0) throw new InputError(`there is no apt here to ask for ${LIBC6.name}: ${HELP}`);
   const expected = LIBC6.sha256[architecture];
   const refusals: string[] = [];
-  const gone: string[] = [];
+  let gone = false;
   for (const site of mirrors) {
-    const url = `${site}/pool/main/g/${LIBC6.source}/${LIBC6.name}_${LIBC6.version}_${architecture}.deb`;
+    const url = `${site}/pool/main/g/${LIBC6.source}/${basename(path)}`;
+    const downloading = (supply.mirror === undefined ? downloadByApt : download)(
+      url,
+      path,
+      supply.patience ?? PATIENCE,
+    );
     try {
-      await withProgress(`fetching ${url}`, (mirror === undefined ? downloadByApt : download)(url, path, patience));
+      await withProgress(`fetching ${url}`, downloading);
       const digest = await sha256Of(path);
       if (digest === expected) return path;
       refusals.push(`${url}: SHA-256 is ${digest}, the project pins ${expected}`);
     } catch (error) {
-      if (error instanceof NotThere) gone.push(site);
+      gone ||= error instanceof NotThere;
       refusals.push(`${url}: ${messageOf(error)}`);
     }
   }
   const message = `cannot fetch ${LIBC6.name} ${LIBC6.version}: ${refusals.join("; ")}`;
-  throw gone.length > 0 ? new Gone(message, gone) : new InputError(`${message}; ${HELP}`);
+  throw gone ? new NotThere(message) : new InputError(`${message}; ${HELP}`);
 }
 
 /** True if Debian's version `a` is newer than `b`: deb-version(7). */
@@ -110,11 +99,8 @@ function isNewer(a: string, b: string): boolean {
 }
 
 /** The newest package in the signed index of the same Debian release. Throws an InputError that says why there is none. */
-async function successor(
-  { architecture }: Platform,
-  mirrors: readonly string[],
-  supply: Supply,
-): Promise<DebianPackage> {
+async function successor({ architecture }: Platform, supply: Supply): Promise<DebianPackage> {
+  const mirrors = await mirrorsOf(supply);
   return withFolder(CACHE, async (folder) => {
     const { patience = PATIENCE, keyring } = supply;
     const path = await newest(LIBC6.name, architecture, LIBC6.codename, mirrors, folder, patience, keyring);
@@ -135,17 +121,13 @@ export async function libc6(platform: Platform, supply: Supply = {}): Promise<De
   const brought = supply.brought?.get(architecture);
   if (brought) return brought;
   const name = `${LIBC6.name}_${LIBC6.version}_${architecture}.deb`;
-  const fetch = async (folder: string) => {
-    const mirrors = supply.mirror === undefined ? await mirrorsOfApt() : [supply.mirror];
-    if (mirrors.length === 0) throw new InputError(`there is no apt here to ask for ${LIBC6.name}: ${HELP}`);
-    return fetchPinned(platform, mirrors, join(folder, name), supply);
-  };
+  const fetch = (folder: string) => fetchPinned(platform, join(folder, name), supply);
   try {
     const path = await kept(join(CACHE, name), fetch, LIBC6.sha256[architecture]);
     return await unpack(await Bun.file(path).bytes(), path, [architecture]);
   } catch (error) {
-    if (!(error instanceof Gone)) throw error;
-    const found = await successor(platform, error.mirrors, supply).catch((why: unknown) => {
+    if (!(error instanceof NotThere)) throw error;
+    const found = await successor(platform, supply).catch((why: unknown) => {
       throw new InputError(`${messageOf(error)}; nor any newer one: ${messageOf(why)}; ${HELP}`);
     });
     notice(

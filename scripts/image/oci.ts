@@ -47,17 +47,6 @@ function json(mediaType: string, document: unknown): Blob {
   return blobOf(mediaType, new TextEncoder().encode(JSON.stringify(document)));
 }
 
-/** The configuration with which containers start. Builders add PATH and the working directory to any image: written down, they are equal with every builder. */
-function containerConfig(origin: Provenance): unknown {
-  return {
-    User: "65535:65535",
-    Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-    Entrypoint: ["/pause"],
-    WorkingDir: "/",
-    Labels: labels(origin),
-  };
-}
-
 /** The image of one layer for `platform`: `tar` as it is, `compressed` as it is shipped. */
 export function platformImage(
   platform: Platform,
@@ -72,7 +61,14 @@ export function platformImage(
     created,
     architecture: platform.architecture,
     os: "linux",
-    config: containerConfig(origin),
+    config: {
+      User: "65535:65535",
+      // Builders add PATH and the working directory to any image: written down, they are equal with every builder.
+      Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+      Entrypoint: ["/pause"],
+      WorkingDir: "/",
+      Labels: labels(origin),
+    },
     rootfs: { type: "layers", diff_ids: [digestOf(tar)] },
     history: [{ created, created_by: "npm run image" }],
   });

@@ -129,23 +129,6 @@ function pauseComponent(executable: Uint8Array, { source }: Provenance): Models.
   });
 }
 
-/** The tools that write the document: `npm run image`, with CycloneDX's library. */
-function tools(): Models.Tools {
-  const library = "@cyclonedx/cyclonedx-library";
-  const { version, purl } = pinned(library);
-  const [group, name = ""] = library.split("/");
-  return new Models.Tools({
-    components: new Models.ComponentRepository([
-      new Models.Component(Application, "npm run image", {
-        group: pkg.name,
-        version: pkg.version,
-        supplier: organisation(AUTHORS),
-      }),
-      new Models.Component(Library, name, { ...(group && { group }), version, purl }),
-    ]),
-  });
-}
-
 /**
  * The document for the image that consists of `parts`. Equal images have equal documents: there is no serial number, and
  * the time is the image's. It has NTIA's minimum elements: supplier, name, version, identifier and dependencies of each
@@ -168,15 +151,17 @@ export function sbom({ platform, executable, runtime, libc }: Parts, manifest: s
   image.dependencies.add(pause.bomRef);
   for (const { bomRef } of components) pause.dependencies.add(bomRef);
 
+  const supplier = organisation(AUTHORS);
+  const tool = new Models.Component(Application, "npm run image", { group: pkg.name, version: pkg.version, supplier });
   const bom = new Models.Bom({
     components: new Models.ComponentRepository([pause, ...components]),
     metadata: new Models.Metadata({
       timestamp: new Date(origin.time * 1000),
       lifecycles: new Models.LifecycleRepository([Enums.LifecyclePhase.Build]),
-      tools: tools(),
+      tools: new Models.Tools({ components: new Models.ComponentRepository([tool]) }),
       authors: new Models.OrganizationalContactRepository([new Models.OrganizationalContact({ name: AUTHORS })]),
       component: image,
-      supplier: organisation(AUTHORS),
+      supplier,
     }),
   });
   const serializer = new Serialize.JsonSerializer(new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6));

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { markdownTable } from "markdown-table";
 import { prepare, refuseUnfit, releaseNamed, replace } from "./bun/release.ts";
-import { HEADING, rowOf } from "./bun/table.ts";
+import { rowOf } from "./bun/table.ts";
 import { command } from "./command/command.ts";
 import { DIST } from "./command/project.ts";
 import { InputError } from "./command/report.ts";
@@ -21,7 +21,7 @@ await command(
     const names = (args.table ?? args.release ?? "latest").split(",");
     const releases: string[] = [];
     for (const name of names) releases.push(await releaseNamed(name));
-    const rows: string[][] = [];
+    const rows: Record<string, string>[] = [];
     for (const release of releases) {
       await withFolder(DIST, async (folder) => {
         const project = join(folder, "project");
@@ -34,7 +34,7 @@ await command(
         } else rows.push(await rowOf(release, project));
       });
     }
-    if (rows.length > 0)
-      console.log(markdownTable([HEADING, ...rows], { align: HEADING.map((_, index) => (index ? "r" : "l")) }));
+    const [first] = rows;
+    if (first) console.log(markdownTable([Object.keys(first), ...rows.map(Object.values<string>)], { align: "r" }));
   },
 );

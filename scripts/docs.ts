@@ -1,7 +1,6 @@
 /** Part of `npm run check`: every command and file that the documents name exists, and the README is short. */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { stripVTControlCharacters } from "node:util";
 import { Glob } from "bun";
 import pkg from "../package.json";
 import { ROOT } from "./command/project.ts";
@@ -28,17 +27,11 @@ const PATH = /(?<![\w/.@-])(?:scripts|src|test|docs|\.ci|\.github)\/(?:[\w.-]*\w
 /** The image that an HTML element shows, which the link checker does not look at. */
 const PICTURE = /\b(?:src|srcset)="([^"]*)"/g;
 
-/** The help of each script's command; undefined for a script that is not one of our commands. */
-const helps = new Map<string, string | undefined>();
-
-/** The output of `npm run NAME -- --help`; undefined if the script is not one of our commands. */
-function helpOf(name: string): string | undefined {
-  if (!helps.has(name)) {
-    const path = /^bun (\S+\.ts)$/.exec(Object(pkg.scripts)[name] ?? "")?.[1];
-    const said = path && Bun.spawnSync([process.execPath, join(ROOT, path), "--help"], { stderr: "inherit" });
-    helps.set(name, said ? stripVTControlCharacters(said.stdout.toString()) : undefined);
-  }
-  return helps.get(name);
+/** The help of each script that is one of our commands. */
+const helps = new Map<string, string>();
+for (const [name, script] of Object.entries(pkg.scripts)) {
+  const [, path] = /^bun (scripts\/\w+\.ts)$/.exec(script) ?? [];
+  if (path) helps.set(name, Bun.spawnSync([process.execPath, join(ROOT, path), "--help"]).stdout.toString());
 }
 
 /** The mistakes in the document `name`, one line each. */
@@ -49,7 +42,7 @@ function wrong(name: string): string[] {
     if (!((long ?? short ?? "") in pkg.scripts)) found.push(`${name}: package.json has no script for "${command}"`);
   }
   for (const [, command = "", words = ""] of text.matchAll(HANDED_ON)) {
-    const help = helpOf(command);
+    const help = helps.get(command);
     for (const [option] of words.matchAll(/(?<!\S)--[a-z][a-z0-9-]*/g)) {
       if (help !== undefined && !new RegExp(`${option}(?![\\w-])`).test(help)) {
         found.push(`${name}: npm run ${command} has no option ${option}`);
@@ -70,11 +63,7 @@ function wrong(name: string): string[] {
 }
 
 try {
-  const names = DOCUMENTS.flatMap((pattern) => {
-    const matching = [...new Glob(pattern).scanSync({ cwd: ROOT })].sort();
-    return matching.length > 0 ? matching : [pattern];
-  });
-  const found = names.flatMap((name) => (existsSync(join(ROOT, name)) ? wrong(name) : [`there is no ${name}`]));
+  const found = DOCUMENTS.flatMap((pattern) => [...new Glob(pattern).scanSync({ cwd: ROOT })].sort()).flatMap(wrong);
   if (found.length > 0) throw new InputError(found.join("; "));
 } catch (error) {
   fail(error);

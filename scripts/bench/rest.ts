@@ -36,7 +36,7 @@ export async function measureRest(programs: readonly Program[], seconds: number,
   const pids: number[] = [];
   try {
     for (const { path, args, ready } of programs) {
-      const pid = command([path, ...args]).spawn();
+      const pid = command([path, ...args])();
       pids.push(pid);
       waitReady(pid, ready);
     }

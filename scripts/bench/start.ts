@@ -8,7 +8,7 @@ export function versionTime({ path }: Program): () => number {
   const version = command([path, "-v"]);
   return () => {
     const start = performance.now();
-    const { status } = wait(version.spawn());
+    const { status } = wait(version());
     const time = performance.now() - start;
     if (status !== 0) throw new Error(`${path} -v ended with wait status ${status}`);
     return time;
@@ -46,7 +46,7 @@ export function readyTime({ path, args, ready }: Program): () => Start {
   const program = command([path, ...args]);
   return () => {
     const start = performance.now();
-    const pid = program.spawn();
+    const pid = program();
     if (ready === "ended") {
       const ended = wait(pid);
       return { time: performance.now() - start, ...ended };

@@ -7,20 +7,6 @@ import { npm } from "../executable/bun.ts";
 import { hostPlatform } from "../executable/platforms.ts";
 import { isReady, status, until } from "../linux/proc.ts";
 
-/** The columns. Times are ratios to an empty program that is compiled by the same release. */
-export const HEADING: string[] = [
-  "Bun",
-  "`/pause`, MB",
-  "image, MB",
-  "`-v`",
-  "ready",
-  "processor time to ready",
-  "page faults to ready",
-  "RssAnon, KiB",
-  "VmPeak, MB",
-  "tests passed",
-];
-
 /** Returns the median of the figure `name` of pause-ts, and of the empty program, in the table that the bench prints. Throws an InputError if it is not there. */
 function figure(table: string, name: string): [ours: number, empty: number] {
   const row = table.split("\n").find((line) => line.startsWith(`| ${name} `));
@@ -42,8 +28,11 @@ async function peakOf(path: string): Promise<number> {
   }
 }
 
-/** Returns the row of `release`, with which the copy `project` of the project is built. Throws an InputError if anything fails. */
-export async function rowOf(release: string, project: string): Promise<string[]> {
+/**
+ * Returns the cells of `release`, with which the copy `project` of the project is built, by column. A time is a ratio to an
+ * empty program that is compiled by the same release. Throws an InputError if anything fails.
+ */
+export async function rowOf(release: string, project: string): Promise<Record<string, string>> {
   // Not the packages of the project itself, among which are another Bun and its types.
   await npm(`bun@${release}`, ["ci", "--prefer-offline"], project);
   const bun = join(project, "node_modules", ".bin", "bun");
@@ -62,20 +51,15 @@ export async function rowOf(release: string, project: string): Promise<string[]>
   const count = (word: string): number => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(tests)?.[1] ?? 0);
   const mb = (bytes: number): string => (bytes / 1e6).toFixed(1);
   const path = join(project, "dist", "pause");
-  const ratio = (name: string): string => {
-    const [ours, empty] = figure(bench, name);
-    return (ours / empty).toFixed(2);
+  const [ours, empty] = figure(bench, "processor time to ready, ms");
+  return {
+    Bun: release,
+    "`/pause`, MB": mb((await stat(path)).size),
+    "image, MB": mb(Number(/^linux-\w+: (\d+) bytes/m.exec(image)?.[1])),
+    "processor time to ready": (ours / empty).toFixed(2),
+    "page faults to ready": `${figure(bench, "page faults to ready")[0]}`,
+    "RssAnon, KiB": `${figure(bench, "RssAnon, KiB")[0]}`,
+    "VmPeak, MB": mb((await peakOf(path)) * 1024),
+    "tests passed": `${count("pass")} of ${count("pass") + count("fail")}`,
   };
-  return [
-    release,
-    mb((await stat(path)).size),
-    mb(Number(/^linux-\w+: (\d+) bytes/m.exec(image)?.[1])),
-    ratio("`-v`, ms"),
-    ratio("ready, ms"),
-    ratio("processor time to ready, ms"),
-    `${figure(bench, "page faults to ready")[0]}`,
-    `${figure(bench, "RssAnon, KiB")[0]}`,
-    mb((await peakOf(path)) * 1024),
-    `${count("pass")} of ${count("pass") + count("fail")}`,
-  ];
 }

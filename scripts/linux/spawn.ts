@@ -5,62 +5,45 @@ import { IGNORED_BY_BUN, signalSet } from "./signals.ts";
 const { symbols: libc } = dlopen("libc.so.6", {
   posix_spawn: { args: ["ptr", "cstring", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   posix_spawn_file_actions_addclosefrom_np: { args: ["ptr", "i32"], returns: "i32" },
-  posix_spawn_file_actions_adddup2: { args: ["ptr", "i32", "i32"], returns: "i32" },
   posix_spawn_file_actions_addopen: { args: ["ptr", "i32", "cstring", "i32", "u32"], returns: "i32" },
   posix_spawn_file_actions_init: { args: ["ptr"], returns: "i32" },
   posix_spawnattr_init: { args: ["ptr"], returns: "i32" },
   posix_spawnattr_setflags: { args: ["ptr", "i16"], returns: "i32" },
   posix_spawnattr_setsigdefault: { args: ["ptr", "ptr"], returns: "i32" },
-  posix_spawnattr_setsigmask: { args: ["ptr", "ptr"], returns: "i32" },
   wait4: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
 });
 
-/** A program and its arguments, laid out once, ready to be started many times without an environment. */
-export interface Command {
-  /** Starts it and returns its PID. Throws when it cannot be started. */
-  spawn(): number;
-}
-
-/** The inheritance of a process. */
-export interface Inherited {
-  /** The signals that are blocked; none if left out. */
-  readonly blocked?: readonly number[];
-  /** The descriptor that becomes its standard error; like the other two streams `/dev/null` if left out. */
-  readonly stderr?: number;
-}
-
-/** spawn.h: signals to set to their default, and a mask; open(2): O_RDWR. */
+/** spawn.h: signals to set to their default, and a mask, which is empty at first; open(2): O_RDWR. */
 const [POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK, O_RDWR] = [4, 8, 2];
 
 /**
  * Lays out a command: the program's path and its arguments. `posix_spawn_file_actions_t` is 80 bytes,
  * `posix_spawnattr_t` 336 (spawn.h).
+ *
+ * @returns starts it, as often as it is called, without an environment and with `/dev/null` for its streams, and returns its
+ *   PID; throws when it cannot be started
  */
-export function command(words: readonly [string, ...string[]], { blocked = [], stderr }: Inherited = {}): Command {
+export function command(words: readonly [string, ...string[]]): () => number {
   const strings = words.map((text) => Buffer.from(`${text}\0`));
   const argv = BigUint64Array.from([...strings.map((text) => BigInt(ptr(text))), 0n]);
   const environment = new BigUint64Array(1);
   const actions = new Uint8Array(80);
   libc.posix_spawn_file_actions_init(actions);
   for (const fd of [0, 1, 2]) libc.posix_spawn_file_actions_addopen(actions, fd, "/dev/null", O_RDWR, 0);
-  if (stderr !== undefined) libc.posix_spawn_file_actions_adddup2(actions, stderr, 2);
   // Bun, which runs this process, has a descriptor that it hands down (/dev/urandom).
   libc.posix_spawn_file_actions_addclosefrom_np(actions, 3);
   const attributes = new Uint8Array(336);
   libc.posix_spawnattr_init(attributes);
   libc.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   libc.posix_spawnattr_setsigdefault(attributes, signalSet(...IGNORED_BY_BUN));
-  libc.posix_spawnattr_setsigmask(attributes, signalSet(...blocked));
   const pid = new Int32Array(1);
-  return {
-    spawn() {
-      // By way of `strings`, which keeps what argv points to alive.
-      const program = strings[0] as Buffer;
-      if (libc.posix_spawn(pid, program, actions, attributes, argv, environment) !== 0) {
-        throw new Error(`cannot start ${words[0]}`);
-      }
-      return pid[0] as number;
-    },
+  return () => {
+    // By way of `strings`, which keeps what argv points to alive.
+    const program = strings[0] as Buffer;
+    if (libc.posix_spawn(pid, program, actions, attributes, argv, environment) !== 0) {
+      throw new Error(`cannot start ${words[0]}`);
+    }
+    return pid[0] as number;
   };
 }
 

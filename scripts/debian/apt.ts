@@ -1,6 +1,6 @@
 /** A private apt: it uses the machine's mirrors, proxies, certificates and transports, and checks Debian's signatures. */
 import { existsSync } from "node:fs";
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, withProgress } from "../command/report.ts";
 import { type Ran, run } from "../command/run.ts";
@@ -78,14 +78,6 @@ export async function downloadByApt(url: string, path: string, patience: number)
   throw /\b404\b|File not found|No such file/.test(reason) ? new NotThere(reason) : new InputError(reason);
 }
 
-/** The packages that an Apt knows. */
-export interface AptOptions {
-  /** As Debian names it, like `arm64`; default: the machine's. */
-  readonly architecture?: string | undefined;
-  /** Lines of sources.list(5), of which only signed ones are trusted; default: the repositories that the machine uses. */
-  readonly sources?: readonly string[] | undefined;
-}
-
 /** An apt that changes nothing on the machine: lists, cache and downloads are in one folder. */
 export class Apt {
   /** The folder that holds everything; the caller removes it. */
@@ -95,8 +87,13 @@ export class Apt {
     this.folder = folder;
   }
 
-  /** Sets one up in `folder`, which is made if need be. Its first command must be `apt-get update`. */
-  static async in(folder: string, { architecture, sources }: AptOptions): Promise<Apt> {
+  /**
+   * Sets one up in `folder`, which is made if need be. Its first command must be `apt-get update`.
+   *
+   * @param architecture as Debian names it, like `arm64`; default: the machine's
+   * @param sources lines of sources.list(5), of which only signed ones are trusted; default: the machine's repositories
+   */
+  static async in(folder: string, architecture?: string, sources?: readonly string[]): Promise<Apt> {
     for (const path of ["state/lists/partial", "cache/archives/partial"])
       await mkdir(join(folder, path), { recursive: true });
     const settings = {
@@ -135,8 +132,8 @@ export class Apt {
   ): Promise<Apt> {
     const signed = existsSync(KEYRING) ? `[signed-by=${KEYRING}] ` : "";
     const mirror = suite === undefined ? "" : await debianMirror();
-    const sources = suite && ["deb", "deb-src"].map((type) => `${type} ${signed}${mirror} ${suite} main`);
-    const apt = await Apt.in(folder, { architecture, sources: sources || undefined });
+    const lines = ["deb", "deb-src"].map((type) => `${type} ${signed}${mirror} ${suite} main`);
+    const apt = await Apt.in(folder, architecture, suite === undefined ? undefined : lines);
     await apt.run("apt-get", "-q", "update");
     return apt;
   }
@@ -157,9 +154,8 @@ export class Apt {
   /** Downloads packages without their dependencies, and unpacks their files below `root`, which is made if need be. */
   async unpack(names: readonly string[], root: string): Promise<void> {
     await this.run("apt-get", "-q", "download", ...names);
-    const downloads = (await readdir(this.folder)).filter((name) => name.endsWith(".deb"));
-    const wanted = downloads.filter((name) => names.includes(name.slice(0, name.indexOf("_"))));
-    for (const name of wanted) await this.run("dpkg-deb", "-x", name, root);
+    for (const name of await Array.fromAsync(new Bun.Glob(`{${names}}_*.deb`).scan({ cwd: this.folder })))
+      await this.run("dpkg-deb", "-x", name, root);
   }
 }
 
@@ -193,7 +189,7 @@ export async function newest(
   const sources = [...sites].flatMap((site) =>
     suites.map((suite) => `deb [signed-by=${keyring}] ${site} ${suite} main`),
   );
-  const apt = await Apt.in(folder, { architecture, sources });
+  const apt = await Apt.in(folder, architecture, sources);
   const options = ["-q", ...patient(patience)];
   const updating = apt.attempt("apt-get", ...options, "update");
   const update = await withProgress(`fetching the indexes of Debian's ${codename}`, updating);

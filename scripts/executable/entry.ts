@@ -1,9 +1,6 @@
 /**
- * Adds the entry point: the first instructions of the executable, which hold SIGINT, SIGTERM and SIGCHLD back.
- *
- * Until there is a handler a PID 1 never gets a signal that is not blocked: the kernel drops it (sig_ignored of
- * kernel/signal.c). Bun takes 3 ms to get to the first line of src/, a processor's share of 1 % makes that 0.6 s, and an
- * engine that sends SIGTERM once would wait in vain. A C program has the same gap, but only while the loader runs.
+ * Adds the entry point: the first instructions of the executable, which hold SIGINT, SIGTERM and SIGCHLD back, or the
+ * kernel would drop them (sig_ignored of kernel/signal.c): docs/design.md.
  *
  * No instruction of Bun's is changed. The loader starts these instead of Bun's, to which they go on, with all that the ABI
  * hands over: the function for atexit(3) in rdx or x0, and the stack. If the call is refused, they go on as well.

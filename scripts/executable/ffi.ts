@@ -1,10 +1,9 @@
 /**
  * Keeps the JavaScript of `bun:ffi` out of the start.
  *
- * The module is a thin layer over `Bun.FFI`, the object from which it takes what src/ uses; loading it, which Bun
- * compiles at every start, would take longer than all of src/ does. Plugins are not called for Bun's own modules, but
- * they are for our files: src/ffi.ts, the only one that imports it, is replaced by one that uses the object directly. The
- * one loss is that a failing dlopen does not throw: its symbols are missing instead, which ends the start too.
+ * The module is a thin layer over `Bun.FFI`, which Bun compiles at every start. Plugins are not called for Bun's own modules,
+ * but they are for src/ffi.ts, the only file that imports it: one that uses the object directly replaces it. The one loss is
+ * that a failing dlopen does not throw: its symbols are missing instead, which ends the start too.
  */
 import type { BunPlugin } from "bun";
 import { InputError } from "../command/report.ts";

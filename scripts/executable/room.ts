@@ -16,9 +16,7 @@ const aligned = (offset: number): number => Math.ceil(offset / 16) * 16;
 
 /**
  * The room. It begins in the first segment, where it is readable, and goes on in segments of its own.
- *
- * The table of program headers comes first: before Linux 5.18 its address is taken for granted to be as far behind the first
- * segment's as its offset is behind the start of the file (AT_PHDR), so no other segment can hold it.
+ * The table of program headers comes first: docs/design.md.
  */
 export class Room {
   readonly #segment: Segment;

@@ -1,24 +1,14 @@
 /**
  * Makes the compiled executable blind to its environment, and leaves the signals it inherits as they are.
  *
- * Bun knows several hundred variables, some of which run programs (BUN_BE_BUN, BUN_OPTIONS) or change
- * JavaScriptCore (BUN_JSC_*), and offers no switch against them. It reads them in two ways, both through libc: the
- * functions `getenv` and `secure_getenv`, and the variable `environ`. The dynamic section of the executable names all
- * three, so that is where they are cut off, without touching an instruction: Bun's calls of getenv reach a function
- * that returns NULL for every name, and its `environ` is a list in the executable: VARIABLES.
+ * Bun knows several hundred variables, and offers no switch against them. It reads them through libc: by `getenv` and
+ * `secure_getenv`, and in `environ`. The dynamic section of the executable names all three, and there they are cut off: a
+ * call of getenv reaches a function that returns NULL for every name, and `environ` is a list in the executable. So are the
+ * functions by which Bun would change what was inherited of signals. src/ calls libc another way, through bun:ffi.
  *
- * It also leaves signals alone: Bun installs handlers for seven signals, ignores two and unblocks one while it starts, which
- * would undo what was inherited. The functions it calls for that now do nothing. src/ calls libc another way,
- * through bun:ffi, and is not affected.
- *
- * It also does not find its memory cgroup. JavaScriptCore would take the cgroup's limit for the size of its
- * memory and collect garbage accordingly, although all of it is given back before the wait; and reading all those
- * files takes time. Nor does it find out whether memory is overcommitted, which would have it start a thread.
- *
- * And libc keeps its `stdout` and `stderr`: the linker gave the executable copies of these variables, which libc would
- * use instead of its own, so a page of the executable would have to stay for as long as pause runs.
- *
- * The variables of the loader (LD_*, GLIBC_TUNABLES) are read before the executable is loaded: SECURITY.md.
+ * It also does not find its memory cgroup, whose limit JavaScriptCore would take for the size of its memory, or whether memory
+ * is overcommitted, which would have it start a thread. And libc keeps its `stdout` and `stderr`: it would use the copies that
+ * the linker gave the executable, so a page of that would have to stay for as long as pause runs.
  */
 
 import { InputError } from "../command/report.ts";

@@ -31,13 +31,10 @@ async function commit(): Promise<string | undefined> {
 }
 
 /**
- * The address of the sources: as package.json says, or git's remote `origin` if that is an http or https address, without
- * the name and password that it may have; else undefined. A path or an account on another machine is of no use to others.
+ * The address of the sources: git's remote `origin` if that is an http or https address, without the name and password that it
+ * may have; else undefined. A path or an account on another machine is of no use to others.
  */
 async function sourceAddress(): Promise<string | undefined> {
-  const { repository }: { repository?: string | { url: string } } = pkg as object;
-  const stated = typeof repository === "object" ? repository.url : repository;
-  if (stated) return stated.replace(/^git\+/, "");
   if (!isClone() || !Bun.which("git")) return undefined;
   const remote = await git("config", "--get", "--default", "", "remote.origin.url");
   const address = URL.parse(remote);

@@ -17,7 +17,44 @@ import { SIGTERM } from "../../scripts/linux/signals.ts";
 import { forAll } from "../support/parallel.ts";
 import { OURS, startReady, whileRunning } from "../support/subject.ts";
 import { temporary } from "../support/temporary.ts";
-import { HOSTILE, variablesIn } from "../support/variables.ts";
+
+/** Values that load, run, print or change something where a variable is heeded at all. `FOLDER` holds hostile files. */
+const HOSTILE = ["1", "FOLDER/evil.js", "--preload=FOLDER/evil.js --inspect=127.0.0.1:0"] as const;
+
+const prefixed = (prefix: string, names: string): string[] => names.split(/\s+/).map((name) => prefix + name);
+
+/** Those that no executable spells whole: JavaScriptCore and mimalloc put a prefix to an option's name. Or they have no underscore. */
+const OTHERS: readonly string[] = [
+  ...prefixed(
+    "BUN_JSC_",
+    `bogus configFile dumpOptions dumpGeneratedBytecodes dumpDisassembly crashIfCantAllocateJITMemory disableGC
+     diskCachePath forceRAMSize gcMaxHeapSize logGC logJIT scribbleFreeCells showDisassembly traceLLIntExecution
+     useConcurrentGC useConcurrentJIT useDFGJIT useDollarVM useGC useJIT useLLInt useProfiler useSamplingProfiler useWasm
+     validateOptions verboseFFI watchdog`,
+  ),
+  ...["mimalloc_", "MIMALLOC_"].flatMap((prefix) =>
+    prefixed(
+      prefix,
+      `show_errors show_stats verbose max_errors reserve_huge_os_pages allow_large_os_pages arena_reserve
+       arena_eager_commit purge_delay disallow_os_alloc use_numa_nodes allow_thp guarded_sample_rate`,
+    ).map((name) => (prefix === "MIMALLOC_" ? name.toUpperCase() : name)),
+  ),
+  ...prefixed(
+    "",
+    `TZ TZDIR LANG LANGUAGE LOCPATH NLSPATH CHARSET HOSTALIASES LOCALDOMAIN TMPDIR TMP TEMP DATEMSK PATH HOME PWD OLDPWD
+     SHELL USER LOGNAME SHLVL TERM COLORTERM COLUMNS LINES CI EDITOR VISUAL PORT DEBUG TEST AGENT ENV IFS SSLKEYLOGFILE
+     http_proxy https_proxy no_proxy all_proxy npm_config_registry npm_config_user_agent npm_execpath Malloc MallocScribble
+     MallocLogFile JSC_useJIT JSC_dumpOptions WTF_numberOfProcessorCores JavaScriptCoreUseJIT`,
+  ),
+];
+
+/** Returns the names of the variables that the Bun in `bytes` may read: OTHERS, and every word of capitals with an underscore. */
+function variablesIn(bytes: Buffer): string[] {
+  const texts = bytes.toString("latin1").matchAll(/[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+/g);
+  // Bun's texts follow one another without a NUL between them.
+  const names = [...texts].flatMap(([text]) => text.split(/(?<=.)(?=BUN_|NODE_)/));
+  return [...new Set([...OTHERS, ...names])].filter((name) => !/^(LD_|GLIBC_TUNABLES|MALLOC_)/.test(name));
+}
 
 /** How a start went. */
 interface Run {

@@ -18,19 +18,10 @@ export interface Index {
 }
 
 /** An image's configuration, as read. */
-export interface Config {
+interface Config {
   readonly architecture: string;
   readonly os: string;
-  readonly created: string;
-  readonly config: {
-    readonly User: string;
-    readonly Entrypoint: readonly string[];
-    readonly Cmd?: readonly string[] | null;
-    readonly Env: readonly string[];
-    readonly WorkingDir: string;
-    readonly Labels: Readonly<Record<string, string>>;
-  };
-  readonly rootfs: { readonly diff_ids: readonly string[] };
+  readonly config: Readonly<Record<"User" | "Entrypoint" | "Cmd" | "Env" | "WorkingDir" | "Labels", unknown>>;
 }
 
 /** A file, directory or link of an image. */

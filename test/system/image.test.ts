@@ -103,8 +103,8 @@ for (const platform of PLATFORMS) {
         "org.opencontainers.image.title": pkg.name,
         "org.opencontainers.image.version": pkg.version,
       });
-      expect(manifest.annotations).toEqual(Labels);
-      expect(index.annotations).toEqual(Labels);
+      expect(Labels).toEqual(manifest.annotations);
+      expect(Labels).toEqual(index.annotations);
     });
 
     test("holds /pause, its libraries and their metadata, and no other file", () => {

@@ -1,5 +1,4 @@
 /** Starts dockerd, with its own containerd. */
-import type { Subprocess } from "bun";
 import { until } from "../../scripts/linux/proc.ts";
 import { CommandLine, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";
@@ -13,8 +12,6 @@ export const STRICT = [
 
 /** A running dockerd and the client that talks to it. */
 export class Docker extends CommandLine {
-  #daemon: Subprocess | undefined;
-
   /**
    * Starts dockerd with `configuration` as its daemon.json, and loads the images. `docker build` is the classic builder,
    * even where BuildKit is available.
@@ -31,28 +28,15 @@ export class Docker extends CommandLine {
     const docker = new Docker(host, ["docker"], env, pause, busybox);
     // Replaces the machine's own configuration.
     await Bun.write(`${folder}/daemon.json`, JSON.stringify(configuration));
-    await docker.#start();
-    for (const image of [pause, busybox]) if (image?.archive) await docker.load(image.archive);
-    return docker;
-  }
-
-  async #start(): Promise<void> {
-    const { folder, cgroup } = this.host;
     const command = [
       "dockerd",
       ...["--config-file", `${folder}/daemon.json`, "--pidfile", `${folder}/docker.pid`],
-      ...["--data-root", `${folder}/data`, "--exec-root", `${folder}/exec`, "--host", `unix://${folder}/docker.sock`],
-      ...["--iptables=false", "--ip6tables=false", "--bridge=none", "--cgroup-parent", cgroup],
+      ...["--data-root", `${folder}/data`, "--exec-root", `${folder}/exec`, "--host", env.DOCKER_HOST],
+      ...["--iptables=false", "--ip6tables=false", "--bridge=none", "--cgroup-parent", host.cgroup],
     ];
-    this.#daemon = await this.host.daemon("dockerd", command, async () => (await this.run("version")).status === 0);
-  }
-
-  /** Ends dockerd as a service manager does and starts it again. */
-  async restart(): Promise<void> {
-    const pid = await Bun.file(`${this.host.folder}/docker.pid`).text();
-    await this.host.kill(Number(pid), "TERM");
-    await this.#daemon?.exited;
-    await this.#start();
+    await host.daemon("dockerd", command, async () => (await docker.run("version")).status === 0);
+    for (const image of [pause, busybox]) if (image?.archive) await docker.load(image.archive);
+    return docker;
   }
 
   async startPod(name: string, { sharedPid }: PodOptions): Promise<Pod> {

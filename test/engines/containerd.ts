@@ -6,47 +6,25 @@ import type { Host } from "./host.ts";
 import type { Image, Pulled } from "./images.ts";
 import { CNI_PLUGINS, podNetwork } from "./node.ts";
 
-/** containerd's configuration before version 2: everything below `folder`, the rest as shipped. */
-function configuration2(folder: string, sandboxImage: string): string {
-  const cri = 'plugins."io.containerd.grpc.v1.cri"';
-  return `version = 2
+/** containerd's configuration: everything below `folder`, the rest as shipped. Version 2 takes the sandbox image from those that it pins. */
+function configuration(major: number, folder: string, sandboxImage: string): string {
+  const old = major < 2;
+  const cri = `plugins."io.containerd.${old ? "grpc.v1.cri" : "cri.v1.runtime"}"`;
+  return `version = ${old ? 2 : 3}
 root = "${folder}/root"
 state = "${folder}/state"
 [grpc]
   address = "${folder}/containerd.sock"
 [${cri}]
-  sandbox_image = "${sandboxImage}"
+  ${old ? `sandbox_image = "${sandboxImage}"` : ""}
   disable_apparmor = true
   restrict_oom_score_adj = true
-  stream_server_port = "0"
   [${cri}.cni]
-    bin_dir = "${CNI_PLUGINS}"
+    ${old ? `bin_dir = "${CNI_PLUGINS}"` : `bin_dirs = ["${CNI_PLUGINS}"]`}
     conf_dir = "${folder}/cni"
   [${cri}.containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
-`;
-}
-
-/** The same from containerd 2 on, which takes the sandbox image from those that it pins. */
-function configuration3(folder: string, sandboxImage: string): string {
-  const [images, runtime] = ['plugins."io.containerd.cri.v1.images"', 'plugins."io.containerd.cri.v1.runtime"'];
-  return `version = 3
-root = "${folder}/root"
-state = "${folder}/state"
-[grpc]
-  address = "${folder}/containerd.sock"
-[${images}.pinned_images]
-  sandbox = "${sandboxImage}"
-[${runtime}]
-  disable_apparmor = true
-  restrict_oom_score_adj = true
-  [${runtime}.cni]
-    bin_dirs = ["${CNI_PLUGINS}"]
-    conf_dir = "${folder}/cni"
-  [${runtime}.containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-[plugins."io.containerd.grpc.v1.cri"]
-  stream_server_port = "0"
+${old ? "" : `[plugins."io.containerd.cri.v1.images".pinned_images]\n  sandbox = "${sandboxImage}"`}
 `;
 }
 
@@ -82,9 +60,9 @@ export class Containerd extends CriEngine {
   /** True if it tells a kubelet which images not to collect: from 1.7 on. */
   readonly pins: boolean;
 
-  private constructor(host: Host, pins: boolean, busybox?: Image) {
+  private constructor(host: Host, pins: boolean, pause?: Image | Pulled, busybox?: Image) {
     const address = join(host.folder, "containerd.sock");
-    super(host, ["ctr"], { CONTAINERD_ADDRESS: address, CONTAINERD_NAMESPACE: "k8s.io" }, address, busybox);
+    super(host, ["ctr"], { CONTAINERD_ADDRESS: address, CONTAINERD_NAMESPACE: "k8s.io" }, address, pause, busybox);
     this.pins = pins;
   }
 
@@ -94,10 +72,10 @@ export class Containerd extends CriEngine {
     const version = / v?(\d+)\.(\d+)\./.exec(await host.output(["containerd", "--version"]));
     const [, major = Number.NaN, minor = Number.NaN] = (version ?? []).map(Number);
     await podNetwork(folder);
-    const configuration = major < 2 ? configuration2 : configuration3;
-    await Bun.write(join(folder, "containerd.toml"), configuration(folder, pause?.reference ?? ""));
-    const containerd = new Containerd(host, major > 1 || minor >= 7, busybox);
-    const command = ["sh", "-ec", COUNTED, host.cgroup, "containerd", "--config", join(folder, "containerd.toml")];
+    const file = join(folder, "containerd.toml");
+    await Bun.write(file, configuration(major, folder, pause?.reference ?? ""));
+    const containerd = new Containerd(host, major > 1 || minor >= 7, pause, busybox);
+    const command = ["sh", "-ec", COUNTED, host.cgroup, "containerd", "--config", file];
     await host.daemon("containerd", command, () => containerd.answers());
     for (const image of [pause, busybox]) if (image?.archive) await containerd.load(image.archive);
     const events = ["ctr", "--address", join(folder, "containerd.sock"), "events"];

@@ -1,9 +1,15 @@
 /** Runs pods on an engine that speaks CRI, as a kubelet asks for them. */
 import { until } from "../../scripts/linux/proc.ts";
-import { type ContainerConfig, Cri, type NamespaceOptions, type PodSandboxConfig } from "./cri.ts";
+import { Cri } from "./cri.ts";
 import { Engine, type Member, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";
 import type { Image, Pulled } from "./images.ts";
+
+/** The owner of each of a pod's namespaces. */
+export type Namespaces = Readonly<Record<"network" | "pid" | "ipc", "POD" | "CONTAINER" | "NODE">>;
+
+/** Those of an ordinary pod. */
+export const POD: Namespaces = { network: "POD", pid: "POD", ipc: "POD" };
 
 /** A sandbox as PodSandboxStatus describes it. */
 export interface Sandbox {
@@ -14,28 +20,23 @@ export interface Sandbox {
   readonly pid: number;
 }
 
-/** The namespaces of an ordinary pod. */
-export const POD: NamespaceOptions = { network: "POD", pid: "POD", ipc: "POD" };
-
 /** An engine that is asked over its socket. */
 export abstract class CriEngine extends Engine {
   readonly cri: Cri;
   /** The socket, as a kubelet names it. */
   readonly endpoint: string;
-  readonly #busybox: string;
-  readonly #configs = new Map<string, PodSandboxConfig>();
 
   protected constructor(
     host: Host,
     command: readonly string[],
     env: Readonly<Record<string, string>>,
     socket: string,
-    busybox?: Image | Pulled,
+    pause?: Image | Pulled,
+    busybox?: Image,
   ) {
-    super(host, command, env);
+    super(host, command, env, pause, busybox);
     this.endpoint = `unix://${socket}`;
     this.cri = new Cri(socket);
-    this.#busybox = busybox?.reference ?? "";
   }
 
   /** The exit status of a sandbox's pause: CRI does not say it. */
@@ -49,19 +50,19 @@ export abstract class CriEngine extends Engine {
     );
   }
 
-  /** RunPodSandbox with the given namespaces; returns the sandbox's ID. */
-  async runSandbox(name: string, namespaceOptions: NamespaceOptions): Promise<string> {
-    const config: PodSandboxConfig = {
+  /** A sandbox, as RunPodSandbox and CreateContainer are told. */
+  #config(name: string, namespaceOptions: Namespaces): object {
+    const securityContext = { namespaceOptions, seccomp: { profileType: "RuntimeDefault" } };
+    return {
       metadata: { name, uid: name, namespace: "default" },
       hostname: namespaceOptions.network === "NODE" ? "" : name,
-      linux: {
-        cgroupParent: this.host.cgroup,
-        securityContext: { namespaceOptions, seccomp: { profileType: "RuntimeDefault" } },
-      },
+      linux: { cgroupParent: this.host.cgroup, securityContext },
     };
-    const { podSandboxId } = await this.cri.call("RunPodSandbox", { config });
-    this.#configs.set(podSandboxId, config);
-    return podSandboxId;
+  }
+
+  /** RunPodSandbox with the given namespaces; returns the sandbox's ID. */
+  async runSandbox(name: string, namespaces: Namespaces): Promise<string> {
+    return (await this.cri.call("RunPodSandbox", { config: this.#config(name, namespaces) })).podSandboxId;
   }
 
   /** The state of a sandbox. */
@@ -72,63 +73,51 @@ export abstract class CriEngine extends Engine {
   }
 
   /** Stops and removes a sandbox. */
-  async removeSandbox(id: string): Promise<void> {
-    await this.cri.call("StopPodSandbox", { podSandboxId: id });
-    await this.cri.call("RemovePodSandbox", { podSandboxId: id });
+  async removeSandbox(podSandboxId: string): Promise<void> {
+    await this.cri.call("StopPodSandbox", { podSandboxId });
+    await this.cri.call("RemovePodSandbox", { podSandboxId });
   }
 
   async startPod(name: string, { sharedPid }: PodOptions): Promise<Pod> {
-    const namespaces: NamespaceOptions = { ...POD, pid: sharedPid ? "POD" : "CONTAINER" };
-    const id = await this.runSandbox(name, namespaces);
-    const { pid } = await this.sandbox(id);
-    const members = new Set<string>();
+    const namespaceOptions: Namespaces = { ...POD, pid: sharedPid ? "POD" : "CONTAINER" };
+    const podSandboxId = await this.runSandbox(name, namespaceOptions);
+    const { pid } = await this.sandbox(podSandboxId);
+    const members: string[] = [];
     return {
       pause: pid,
       join: async (member, script) => {
-        const containerId = await this.#join(id, { name: member, attempt: members.size }, namespaces, script);
-        members.add(containerId);
-        const { remove, ...rest } = this.#member(containerId);
-        return { ...rest, remove: () => remove().then(() => void members.delete(containerId)) };
+        const config = {
+          metadata: { name: member, attempt: members.length },
+          // The second as the pod names it: CRI-O wants it.
+          image: { image: this.busybox, userSpecifiedImage: this.busybox },
+          command: ["sh", "-c", script],
+          linux: { securityContext: { namespaceOptions } },
+        };
+        const sandboxConfig = this.#config(name, namespaceOptions);
+        const { containerId } = await this.cri.call("CreateContainer", { podSandboxId, config, sandboxConfig });
+        await this.cri.call("StartContainer", { containerId });
+        members.push(containerId);
+        return this.#member(containerId);
       },
-      running: async () => (await this.sandbox(id)).state === "SANDBOX_READY",
-      stop: async () => void (await this.cri.call("StopPodSandbox", { podSandboxId: id })),
-      exitStatus: () => this.exitStatus(id),
+      running: async () => (await this.sandbox(podSandboxId)).state === "SANDBOX_READY",
+      stop: async () => void (await this.cri.call("StopPodSandbox", { podSandboxId })),
+      exitStatus: () => this.exitStatus(podSandboxId),
       // As a kubelet does: otherwise CRI-O waits for containers that ignore SIGTERM as long as its caller does.
       remove: async () => {
-        for (const containerId of members) await this.cri.call("StopContainer", { containerId, timeout: 0 });
-        await this.removeSandbox(id);
+        const stop = (containerId: string) => this.cri.call("StopContainer", { containerId, timeout: 0 });
+        // containerd 1.6 does not know one that was removed any more.
+        for (const containerId of members) await stop(containerId).catch(() => undefined);
+        await this.removeSandbox(podSandboxId);
       },
     };
-  }
-
-  async #join(
-    podSandboxId: string,
-    metadata: ContainerConfig["metadata"],
-    namespaceOptions: NamespaceOptions,
-    script: string,
-  ): Promise<string> {
-    const sandboxConfig = this.#configs.get(podSandboxId);
-    if (!sandboxConfig) throw new Error(`no sandbox ${podSandboxId}`);
-    const config: ContainerConfig = {
-      metadata,
-      image: { image: this.#busybox, userSpecifiedImage: this.#busybox },
-      command: ["sh", "-c", script],
-      linux: { securityContext: { namespaceOptions } },
-    };
-    const { containerId } = await this.cri.call("CreateContainer", { podSandboxId, config, sandboxConfig });
-    await this.cri.call("StartContainer", { containerId });
-    return containerId;
   }
 
   #member(containerId: string): Member {
     const { cri } = this;
     return {
       async exec(text) {
-        const { stdout, stderr, exitCode } = await cri.call("ExecSync", {
-          containerId,
-          cmd: ["sh", "-c", text],
-          timeout: 60,
-        });
+        const request = { containerId, cmd: ["sh", "-c", text], timeout: 60 };
+        const { stdout, stderr, exitCode } = await cri.call("ExecSync", request);
         if (exitCode !== 0) throw new Error(`exec: status ${exitCode}: ${stderr}`);
         return stdout.toString().trimEnd();
       },

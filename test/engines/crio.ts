@@ -39,20 +39,11 @@ enable_nri = false
 
 /** A running CRI-O. Its command is podman, with the same storage. */
 export class Crio extends CriEngine {
-  /** Name of the sandbox image. */
-  readonly pause: string;
-
   private constructor(host: Host, pause: Image, busybox: Image) {
     const { folder } = host;
     const storage = ["--root", `${folder}/root`, "--runroot", "/run/storage", "--storage-driver", "overlay"];
-    super(
-      host,
-      ["podman", ...storage],
-      { TMPDIR: folder, PODMAN_IGNORE_CGROUPSV1_WARNING: "1" },
-      `${folder}/crio.sock`,
-      busybox,
-    );
-    this.pause = pause.reference;
+    const env = { TMPDIR: folder, PODMAN_IGNORE_CGROUPSV1_WARNING: "1" };
+    super(host, ["podman", ...storage], env, `${folder}/crio.sock`, pause, busybox);
   }
 
   /** Starts the CRI-O in the folder `programs` with `pause` as its sandbox image. Containers are crun's. */

@@ -59,8 +59,7 @@ export class Docker extends CommandLine {
           await this.output("rm", "--force", id);
           return false;
         });
-        const { remove, ...rest } = this.member(id);
-        return { ...rest, remove: () => remove().then(() => void containers.delete(id)) };
+        return this.member(id);
       },
       running: async () => (await this.inspect(name, ".State.Running")) === true,
       stop: async () => void (await this.output("stop", name)),

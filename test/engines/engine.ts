@@ -43,11 +43,23 @@ export abstract class Engine implements AsyncDisposable {
   readonly command: readonly string[];
   /** Environment variables that make its command, and related ones, use its own state. */
   readonly env: Readonly<Record<string, string>>;
+  /** The pause image's name. */
+  readonly pause: string;
+  /** The name of the image for containers that join. */
+  readonly busybox: string;
 
-  protected constructor(host: Host, command: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  protected constructor(
+    host: Host,
+    command: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    pause?: Image | Pulled,
+    busybox?: Image,
+  ) {
     this.host = host;
     this.command = command;
     this.env = env;
+    this.pause = pause?.reference ?? "";
+    this.busybox = busybox?.reference ?? "";
   }
 
   /** Runs a command line of the engine, whatever its outcome. */
@@ -97,23 +109,6 @@ export async function onNewHost<E extends AsyncDisposable>(
 
 /** An engine with Docker's command line. */
 export abstract class CommandLine extends Engine {
-  /** The pause image's name. */
-  readonly pause: string;
-  /** The name of the image for containers that join. */
-  readonly busybox: string;
-
-  protected constructor(
-    host: Host,
-    command: readonly string[],
-    env: Readonly<Record<string, string>>,
-    pause?: Image | Pulled,
-    busybox?: Image,
-  ) {
-    super(host, command, env);
-    this.pause = pause?.reference ?? "";
-    this.busybox = busybox?.reference ?? "";
-  }
-
   async load(archive: string): Promise<string> {
     return (await this.output("load", "--quiet", "--input", archive)).replace(/^Loaded image(\(s\))?: /, "");
   }
@@ -131,6 +126,4 @@ export abstract class CommandLine extends Engine {
       remove: async () => void (await this.output("rm", name)),
     };
   }
-
-  abstract override startPod(name: string, options: PodOptions): Promise<Pod>;
 }

@@ -1,27 +1,14 @@
 /** A separate machine for one engine: namespaces, a folder and a cgroup that disappear whole, whatever the engine left running. */
-import { readFile, readlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Subprocess } from "bun";
 import { ROOT } from "../../scripts/command/project.ts";
 import { output, type Ran, run } from "../../scripts/command/run.ts";
-import { type Process, processAt, processes, until } from "../../scripts/linux/proc.ts";
+import { childrenOf, type Process, processAt, processes, status, until } from "../../scripts/linux/proc.ts";
 import { temporary } from "../support/temporary.ts";
 
 /** A command started on a host: the caller reads its output. */
 export type HostProcess = Subprocess<"ignore", "pipe", "pipe">;
-
-/** The fields of /proc/PID/status that show how a process was set up and how it waits: proc_pid_status(5). */
-const STATUS = [
-  ...(["State", "NSpid", "Threads", "Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters"] as const),
-  ...(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigBlk", "SigIgn", "SigCgt", "Name", "Umask"] as const),
-] as const;
-
-/** The kinds of namespaces that a container can share or have to itself. */
-const KINDS = ["ipc", "mnt", "net", "pid", "user", "uts"] as const;
-
-/** Those fields' values, as the kernel writes them. */
-export type Status = Readonly<Record<(typeof STATUS)[number], string>>;
 
 /**
  * Makes namespaces with a process 1 that reaps and an empty /run, prints the PID of their holder and `ready`, waits
@@ -165,16 +152,10 @@ export class Host implements AsyncDisposable {
   }
 
   /** The fields of /proc/PID/status. Throws if the process is gone. */
-  async status(pid: number): Promise<Status> {
-    const text = await readFile(this.proc(pid, "status"), "utf8");
-    const lines = new Map(text.split("\n").map((line) => line.split(/:\s*/, 2) as [string, string]));
-    return Object.fromEntries(STATUS.map((field) => [field, lines.get(field)?.trim()])) as Status;
-  }
-
-  /** The namespace of each kind that a process is in, like `ipc:[4026531839]`. Throws if the process is gone. */
-  async namespaces(pid: number): Promise<Record<(typeof KINDS)[number], string>> {
-    const found = KINDS.map(async (kind) => [kind, await readlink(this.proc(pid, "ns", kind))] as const);
-    return Object.fromEntries(await Promise.all(found)) as Record<(typeof KINDS)[number], string>;
+  status(pid: number) {
+    const now = status(pid, this.proc());
+    if (!now) throw new Error(`there is no process ${pid} on the host`);
+    return now;
   }
 
   /** Every process of the host. */
@@ -184,7 +165,7 @@ export class Host implements AsyncDisposable {
 
   /** The children of `pid`, zombies included. */
   childrenOf(pid: number): Process[] {
-    return this.processes().filter(({ parent }) => parent === pid);
+    return childrenOf(pid, this.proc());
   }
 
   /** True if the process exists, if only as a zombie. */

@@ -1,6 +1,6 @@
 /** Pods of a kubelet over CRI: one of 1.20, whose flag only keeps the image on the node, and one of today. */
 import { beforeAll, test } from "bun:test";
-import { copyFile, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../../../scripts/linux/proc.ts";
 import { Containerd } from "../containerd.ts";
@@ -8,12 +8,14 @@ import type { CriEngine } from "../cri-engine.ts";
 import { Crio } from "../crio.ts";
 import { type Generation, MACHINE, SID, TRIXIE } from "../generations.ts";
 import type { Host } from "../host.ts";
-import { type Image, pauseImage, referenceImage } from "../images.ts";
-import { atRest, bothSides, compare, type Sides, STAY } from "../pods/pod.ts";
+import { busyboxRoot, type Image, imageOf } from "../images.ts";
+import { atRest, bothSides, compare, type Sides } from "../pods/pod.ts";
 import { describeEngine, given, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";
 import { KUBELET_PATIENCE, kubelet } from "./build.ts";
 import { Kubelet } from "./kubelet.ts";
+
+type Node = Kubelet<CriEngine>;
 
 /** Collects every image without a container, however full its file system of 1 GiB is. */
 const COLLECT = {
@@ -24,87 +26,47 @@ const COLLECT = {
   evictionHard: { "imagefs.available": "1Gi" },
 };
 
-/** The pod that stays. */
-const POD = "calm";
+/** Both sides of an engine, each with a kubelet that is not started yet. */
+function nodes(
+  generation: Generation,
+  start: (host: Host, pause: Image, busybox: Image) => Promise<CriEngine>,
+  executable: () => Promise<string>,
+): () => Sides<Node> {
+  return bothSides(generation, async (host, pause, busybox) => {
+    // A file system for images alone, so that its usage does not depend on the machine.
+    const root = join(host.folder, "root");
+    await mkdir(root);
+    await host.output(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", root]);
+    return Kubelet.on(await start(host, pause, busybox), await executable());
+  });
+}
 
-/** An engine, and a kubelet that talks to it. */
-class Node implements AsyncDisposable {
-  readonly engine: CriEngine;
-  readonly host: Host;
-  /** Name of the sandbox image. */
-  readonly pause: string;
-  readonly #busybox: string;
-  /** An image that nothing uses. */
-  readonly #idle: Image;
-  readonly #kubelet: Kubelet;
+/** Starts the kubelet, instead of the one that is running. */
+function start(node: Node, flags: readonly string[], configuration = {}): Promise<void> {
+  return node.start([`--container-runtime-endpoint=${node.engine.endpoint}`, ...flags], configuration);
+}
 
-  private constructor(engine: CriEngine, kubelet: Kubelet, pause: Image, busybox: Image, idle: Image) {
-    this.engine = engine;
-    this.host = engine.host;
-    this.pause = pause.reference;
-    this.#busybox = busybox.reference;
-    this.#idle = idle;
-    this.#kubelet = kubelet;
-  }
+/** The PID of pause while both sandbox and container run. */
+async function running({ engine }: Node): Promise<number | undefined> {
+  const { items } = await engine.cri.call("ListPodSandbox", {});
+  const ready = items.find(({ state }) => state === "SANDBOX_READY");
+  const { containers } = await engine.cri.call("ListContainers", {});
+  const running = containers.filter(({ state }) => state === "CONTAINER_RUNNING");
+  return ready && running.length === 1 ? (await engine.sandbox(ready.id)).pid : undefined;
+}
 
-  /**
-   * Returns a function that starts the engine, with a separate file system for images, so that its usage does not depend
-   * on the machine. The kubelet is not started yet.
-   */
-  static with(
-    startEngine: (host: Host, pause: Image, busybox: Image) => Promise<CriEngine>,
-    executable: () => Promise<string>,
-  ) {
-    return async (host: Host, pause: Image, busybox: Image): Promise<Node> => {
-      const root = join(host.folder, "root");
-      await mkdir(root);
-      await host.output(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", root]);
-      const ours = await pauseImage();
-      const idle = pause.reference === ours.reference ? await referenceImage(host.folder) : ours;
-      const engine = await startEngine(host, pause, busybox);
-      const program = join(host.folder, "kubelet-program");
-      await copyFile(await executable(), program);
-      return new Node(engine, await Kubelet.on(host, program), pause, busybox, idle);
-    };
-  }
+/** True if the engine has the image. */
+async function has({ engine }: Node, reference = engine.pause): Promise<boolean> {
+  const { images } = await engine.cri.call("ListImages", {});
+  return images.some(({ repoTags }) => repoTags.includes(reference));
+}
 
-  /** Starts the kubelet, instead of the one that is running. */
-  start(flags: readonly string[], configuration?: Readonly<Record<string, unknown>>): Promise<void> {
-    return this.#kubelet.start([`--container-runtime-endpoint=${this.engine.endpoint}`, ...flags], configuration);
-  }
-
-  /** Adds the pod, waits until its container runs and returns the PID of pause on the host. */
-  async add(): Promise<number> {
-    await this.#kubelet.add(POD, this.#busybox, STAY);
-    return until("the pod runs", () => this.running(), 120);
-  }
-
-  /** The PID of pause while both sandbox and container run. */
-  async running(): Promise<number | undefined> {
-    const { items } = await this.engine.cri.call("ListPodSandbox", {});
-    const ready = items.find(({ state }) => state === "SANDBOX_READY");
-    const { containers } = await this.engine.cri.call("ListContainers", {});
-    const running = containers.filter(({ state }) => state === "CONTAINER_RUNNING");
-    return ready && running.length === 1 ? (await this.engine.sandbox(ready.id)).pid : undefined;
-  }
-
-  /** True if the runtime has the sandbox image. */
-  async has(reference = this.pause): Promise<boolean> {
-    const { images } = await this.engine.cri.call("ListImages", {});
-    return images.some(({ repoTags }) => repoTags.includes(reference));
-  }
-
-  /** Loads the image that nothing uses and waits until the kubelet has removed it: by then it has examined all images. */
-  async collected(): Promise<boolean> {
-    const { archive, reference } = this.#idle;
-    await this.engine.load(archive);
-    await until("the image is there", () => this.has(reference));
-    return until("the image that nothing uses is removed", async () => !(await this.has(reference)), 150);
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.engine[Symbol.asyncDispose]();
-  }
+/** Loads an image that nothing uses and waits until the kubelet has removed it: by then it has examined all images. */
+async function collected(node: Node): Promise<boolean> {
+  const { archive, reference } = await imageOf(await busyboxRoot(node.host.folder), "localhost/idle:test", {});
+  await node.engine.load(archive);
+  await until("the image is there", () => has(node, reference));
+  return until("the image that nothing uses is removed", async () => !(await has(node, reference)), 150);
 }
 
 /** Tests that a pod runs, as on any kubelet. */
@@ -113,8 +75,9 @@ function testPod(sides: () => Sides<Node>, flags: (node: Node) => readonly strin
     "a pod runs, with pause as PID 1 of the shared namespace, with one thread",
     () =>
       compare(sides(), { pid: "1", Threads: "1", executable: "/pause" }, async (node) => {
-        await node.start(flags(node), { ...settings });
-        return atRest(node.host, await node.add());
+        await start(node, flags(node), settings);
+        await node.add();
+        return atRest(node.host, await until("the pod runs", () => running(node), 120));
       }),
     2 * PATIENCE,
   );
@@ -125,19 +88,19 @@ function testPod(sides: () => Sides<Node>, flags: (node: Node) => readonly strin
 describeEngine("kubelet 1.20 over CRI", ["containerd", "ctr", "runc", "apt-get", "dpkg-source"], () => {
   // Before both sides start, which have less time.
   beforeAll(async () => void (await kubelet()), KUBELET_PATIENCE);
-  const sides = bothSides(MACHINE, Node.with(Containerd.start, kubelet));
+  const sides = nodes(MACHINE, Containerd.start, kubelet);
   const remote = ["--container-runtime=remote"];
-  const withFlag = (node: Node) => [...remote, `--pod-infra-container-image=${node.pause}`];
+  const withFlag = ({ engine }: Node) => [...remote, `--pod-infra-container-image=${engine.pause}`];
   testPod(sides, withFlag, {});
 
   test(
     "images are collected: the flag keeps the one that it names, and the pod runs on",
     () =>
       compare(sides(), { collected: true, again: true, kept: true, same: true }, async (node) => {
-        const before = await node.running();
-        await node.start(withFlag(node), COLLECT);
-        const [collected, again] = [await node.collected(), await node.collected()];
-        return { collected, again, kept: await node.has(), same: (await node.running()) === before };
+        const before = await running(node);
+        await start(node, withFlag(node), COLLECT);
+        const [once, again] = [await collected(node), await collected(node)];
+        return { collected: once, again, kept: await has(node), same: (await running(node)) === before };
       }),
     4 * PATIENCE,
   );
@@ -146,10 +109,10 @@ describeEngine("kubelet 1.20 over CRI", ["containerd", "ctr", "runc", "apt-get",
     "images are collected: without the flag it goes, and the pod runs on",
     () =>
       compare(sides(), { gone: true, same: true }, async (node) => {
-        const before = await node.running();
-        await node.start(remote, COLLECT);
-        const gone = await until("the sandbox image is removed", async () => !(await node.has()), 150);
-        return { gone, same: (await node.running()) === before };
+        const before = await running(node);
+        await start(node, remote, COLLECT);
+        const gone = await until("the sandbox image is removed", async () => !(await has(node)), 150);
+        return { gone, same: (await running(node)) === before };
       }),
     4 * PATIENCE,
   );
@@ -159,12 +122,9 @@ const today = given("KUBELET", "A kubelet of today");
 const programs = process.env["CRIO"];
 
 /** Tests the kubelet of today with an engine. That it is told which image is pinned, the engines' own tests show. */
-function describeToday(name: string, generation: Generation, start: Parameters<typeof Node.with>[0]): void {
+function describeToday(name: string, generation: Generation, engine: Parameters<typeof nodes>[1]): void {
   describeEngine(`kubelet of today, ${name} of ${generation.name}`, generation.takes([]), () => {
-    const sides = bothSides(
-      generation,
-      Node.with(start, () => Promise.resolve(today ?? "")),
-    );
+    const sides = nodes(generation, engine, () => Promise.resolve(today ?? ""));
     testPod(sides, () => [], { failCgroupV1: false });
 
     test("its version and the engine's are recorded", async () => {

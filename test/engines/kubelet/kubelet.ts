@@ -1,8 +1,10 @@
-/** Starts a kubelet without an API server, which runs the static pods that are put into its folder. */
-import { mkdir, rename, rm } from "node:fs/promises";
+/** Starts a kubelet without an API server, which runs a static pod on a container engine. */
+import { copyFile, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
+import type { Engine } from "../engine.ts";
 import type { Host } from "../host.ts";
+import { STAY } from "../pods/pod.ts";
 
 /**
  * The kernel settings that the kubelet wants (`setupKernelTunables` of pkg/kubelet/cm). They are the whole machine's, so
@@ -26,45 +28,48 @@ const ADDRESS = "10.201.0.1";
 /** Asks the kubelet. */
 const HEALTHY = 'exec 3<>/dev/tcp/127.0.0.1/10248; printf "GET /healthz HTTP/1.0\\r\\n\\r\\n" >&3; grep -q "^ok" <&3';
 
-/** A running kubelet. What it starts and keeps belongs to the host, and goes with it. */
-export class Kubelet {
-  readonly host: Host;
-  readonly #executable: string;
+/** The name of the pod. */
+export const POD = "calm";
+
+/** A kubelet and its engine, which end together. */
+export class Kubelet<E extends Engine> implements AsyncDisposable {
+  readonly engine: E;
   #daemon: Subprocess | undefined;
   #starts = 0;
 
-  private constructor(host: Host, executable: string) {
-    this.host = host;
-    this.#executable = executable;
+  private constructor(engine: E) {
+    this.engine = engine;
   }
 
-  /** Prepares a host for the kubelet with this executable, without starting it. */
-  static async on(host: Host, executable: string): Promise<Kubelet> {
-    const kubelet = new Kubelet(host, executable);
-    await kubelet.#prepare();
-    return kubelet;
+  /** The engine's host. */
+  get host(): Host {
+    return this.engine.host;
   }
 
-  /** The folder of the static pods. */
-  get #manifests(): string {
-    return join(this.host.folder, "manifests");
+  /** The path of what is called `name` in the host's folder: the executable is `kubelet-program`. */
+  #path(name: string): string {
+    return join(this.host.folder, name);
   }
 
-  async #prepare(): Promise<void> {
-    const { host } = this;
-    await mkdir(this.#manifests);
-    await mkdir(join(host.folder, "kernel"));
+  /** Prepares the engine's host for the kubelet with this executable, without starting it. */
+  static async on<E extends Engine>(engine: E, executable: string): Promise<Kubelet<E>> {
+    const kubelet = new Kubelet(engine);
+    const { host } = engine;
+    // A host with another root sees its own folder.
+    await copyFile(executable, kubelet.#path("kubelet-program"));
+    for (const name of ["manifests", "kernel"]) await mkdir(kubelet.#path(name));
     await host.output(["ip", "link", "set", "lo", "up"]);
     await host.output(["ip", "address", "add", `${ADDRESS}/32`, "dev", "lo"]);
     for (const folder of FIXED) await host.output(["mount", "-t", "tmpfs", "tmpfs", folder]);
     for (const [name, value] of Object.entries(KERNEL)) {
-      const file = join(host.folder, "kernel", name.replaceAll("/", "."));
+      const file = join(kubelet.#path("kernel"), name.replaceAll("/", "."));
       await Bun.write(file, `${value}\n`);
       await host.output(["mount", "--bind", file, `/proc/sys/${name}`]);
     }
     // The kubelet puts /kubepods below a group that must exist in every hierarchy.
     const script = 'for hierarchy in /sys/fs/cgroup/*/; do mkdir -p "$hierarchy$1"; done';
     await host.output(["sh", "-c", script, "sh", host.cgroup.slice(1)]);
+    return kubelet;
   }
 
   /**
@@ -79,7 +84,7 @@ export class Kubelet {
       kind: "KubeletConfiguration",
       authentication: { anonymous: { enabled: true }, webhook: { enabled: false } },
       authorization: { mode: "AlwaysAllow" },
-      staticPodPath: this.#manifests,
+      staticPodPath: this.#path("manifests"),
       fileCheckFrequency: "1s",
       syncFrequency: "5s",
       address: "127.0.0.1",
@@ -97,45 +102,47 @@ export class Kubelet {
       evictionHard: {},
       ...configuration,
     };
-    const name = `kubelet-${this.#starts++}`;
-    const file = join(host.folder, "kubelet.json");
-    await Bun.write(file, JSON.stringify(settings));
+    await Bun.write(this.#path("kubelet.json"), JSON.stringify(settings));
     const command = [
-      ...[this.#executable, "--config", file, "--root-dir", join(host.folder, "kubelet")],
-      ...["--cert-dir", join(host.folder, "certificates"), "--volume-plugin-dir", join(host.folder, "plugins")],
+      ...[this.#path("kubelet-program"), "--config", this.#path("kubelet.json"), "--root-dir", this.#path("kubelet")],
+      ...["--cert-dir", this.#path("certificates"), "--volume-plugin-dir", this.#path("plugins")],
       ...["--hostname-override", "node1", "--node-ip", ADDRESS, ...flags],
     ];
-    this.#daemon = await host.daemon(name, command, async () => (await host.run(["bash", "-c", HEALTHY])).status === 0);
+    const healthy = async () => (await host.run(["bash", "-c", HEALTHY])).status === 0;
+    this.#daemon = await host.daemon(`kubelet-${this.#starts++}`, command, healthy);
   }
 
   /** Ends the kubelet, but not its pods. */
   async #stop(daemon: Subprocess): Promise<void> {
     // It is the child of the one that entered the host's namespaces, which ends with it.
-    const processes = await this.host.output(["pgrep", "-f", "--", `--config ${this.host.folder}/kubelet.json`]);
-    for (const pid of processes.split("\n")) await this.host.kill(Number(pid), "KILL");
+    await this.host.output(["pkill", "-KILL", "-f", "--", `--config ${this.#path("kubelet.json")}`]);
     await daemon.exited;
   }
 
-  /** Adds a static pod: its container `main` runs `sh -c script` and sees pause as PID 1. */
-  async add(pod: string, image: string, script: string): Promise<void> {
+  /** Adds the pod: its container `main` does nothing and sees pause as PID 1. */
+  async add(): Promise<void> {
+    const container = { image: this.engine.busybox, imagePullPolicy: "Never", command: ["sh", "-c", STAY] };
     const manifest = {
       apiVersion: "v1",
       kind: "Pod",
-      metadata: { name: pod, namespace: "default" },
+      metadata: { name: POD, namespace: "default" },
       spec: {
         shareProcessNamespace: true,
         terminationGracePeriodSeconds: 1,
-        containers: [{ name: "main", image, imagePullPolicy: "Never", command: ["sh", "-c", script] }],
+        containers: [{ name: "main", ...container }],
       },
     };
-    const path = join(this.#manifests, `${pod}.json`);
-    // The kubelet must not read half of it, and ignores names that begin with a dot.
-    await Bun.write(join(this.#manifests, `.${pod}`), JSON.stringify(manifest));
-    await rename(join(this.#manifests, `.${pod}`), path);
+    // The kubelet must not read half of it.
+    await Bun.write(this.#path("pod.json"), JSON.stringify(manifest));
+    await rename(this.#path("pod.json"), this.#path("manifests/pod.json"));
   }
 
-  /** Removes a static pod. */
-  async remove(pod: string): Promise<void> {
-    await rm(join(this.#manifests, `${pod}.json`));
+  /** Removes the pod, without waiting. */
+  remove(): Promise<void> {
+    return rm(this.#path("manifests/pod.json"));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.engine[Symbol.asyncDispose]();
   }
 }

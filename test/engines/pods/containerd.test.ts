@@ -3,20 +3,22 @@ import { expect, test } from "bun:test";
 import { median } from "simple-statistics";
 import { THREE_HANDLERS } from "../../../scripts/linux/proc.ts";
 import { Containerd } from "../containerd.ts";
-import type { NamespaceMode } from "../cri.ts";
-import { POD } from "../cri-engine.ts";
+import { type Namespaces, POD } from "../cri-engine.ts";
 import { describeGenerations, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";
-import { asleep, atRest, bothSides, compare, ownNamespaces, testPods, UNPRIVILEGED } from "./pod.ts";
-
-const MODES: readonly NamespaceMode[] = ["POD", "CONTAINER", "NODE"];
+import { asleep, atRest, bothSides, compare, testPods, UNPRIVILEGED } from "./pod.ts";
 
 /** Pods that start at once, and single starts that are measured. */
 const MANY = 60;
 const ROUNDS = 20;
 
-/** Starts and removes MANY pods at once. Returns what was seen of them, and the resources they took by name. */
-async function crowd(containerd: Containerd): Promise<Record<"seen" | "taken", Readonly<Record<string, number>>>> {
+/** Every way to choose namespaces. */
+const MODES = (["POD", "CONTAINER", "NODE"] as const).flatMap((pid, _, modes) =>
+  modes.flatMap((network) => modes.map((ipc): Namespaces => ({ pid, network, ipc }))),
+);
+
+/** Starts MANY pods at once, expects all to rest, removes them, and returns what they took. */
+async function crowd(containerd: Containerd): Promise<Readonly<Record<string, number>>> {
   const { host } = containerd;
   const before = await containerd.taken();
   const start = performance.now();
@@ -24,24 +26,17 @@ async function crowd(containerd: Containerd): Promise<Record<"seen" | "taken", R
   const ids = await Promise.all(names.map((name) => containerd.runSandbox(name, POD)));
   const sandboxes = await Promise.all(ids.map((id) => containerd.sandbox(id)));
   await Promise.all(sandboxes.map(({ pid }) => asleep(host, pid)));
-  const ready = performance.now();
+  const readySeconds = (performance.now() - start) / 1000;
   const after = await containerd.taken();
-  const rests = await Promise.all(sandboxes.map(({ pid }) => atRest(host, pid)));
-  const stop = performance.now();
+  for (const { pid, state } of sandboxes)
+    expect({ ...(await atRest(host, pid)), state }).toMatchObject({ pid: "1", Threads: "1", state: "SANDBOX_READY" });
+  expect(new Set(sandboxes.map(({ ip }) => ip)).size).toBe(MANY);
   await Promise.all(ids.map((id) => containerd.removeSandbox(id)));
+  expect((await containerd.cri.call("ListPodSandbox", {})).items).toEqual([]);
   return {
-    seen: {
-      ready: sandboxes.filter(({ state }) => state === "SANDBOX_READY").length,
-      addresses: new Set(sandboxes.map(({ ip }) => ip)).size,
-      atRest: rests.filter(({ pid, Threads }) => pid === "1" && Threads === "1").length,
-      left: (await containerd.cri.call("ListPodSandbox", {})).items.length,
-    },
-    taken: {
-      readySeconds: (ready - start) / 1000,
-      processorSeconds: after.processorSeconds - before.processorSeconds,
-      memoryMiB: after.memoryMiB - before.memoryMiB,
-      removeSeconds: (performance.now() - stop) / 1000,
-    },
+    readySeconds,
+    processorSeconds: after.processorSeconds - before.processorSeconds,
+    memoryMiB: after.memoryMiB - before.memoryMiB,
   };
 }
 
@@ -58,45 +53,32 @@ describeGenerations("containerd", ["containerd", "ctr", "runc"], (generation) =>
   const sides = bothSides(generation, Containerd.start);
   testPods(sides, UNPRIVILEGED);
 
-  for (const pid of MODES) {
-    // With the node's PID namespace pause is not PID 1: it warns and runs.
-    const must = { ready: true, isFirst: pid !== "NODE", one: "1", SigCgt: THREE_HANDLERS, gone: true, left: 0 };
-    for (const network of MODES) {
-      for (const ipc of MODES) {
-        const observe = async (containerd: Containerd) => {
-          const { host, cri } = containerd;
-          const id = await containerd.runSandbox("modes", { pid, network, ipc });
-          const sandbox = await containerd.sandbox(id);
-          const { pid: first, Threads, SigCgt } = await atRest(host, sandbox.pid);
-          const own = await ownNamespaces(host, sandbox.pid);
-          await containerd.removeSandbox(id);
-          return {
-            ready: sandbox.state === "SANDBOX_READY",
-            address: sandbox.ip !== "",
-            isFirst: first === "1",
-            one: Threads,
-            SigCgt,
-            own,
-            gone: !host.exists(sandbox.pid),
-            left: (await cri.call("ListPodSandbox", {})).items.length,
-          };
+  test.each(MODES)(
+    "a sandbox with these namespaces: %j",
+    (namespaces) => {
+      const { pid: owner, network, ipc } = namespaces;
+      // A pod with the node's network has the node's hostname too.
+      const shared = { ipc: ipc === "NODE", net: network === "NODE", pid: owner === "NODE", uts: network === "NODE" };
+      const ownNamespaces = ["mnt", ...Object.entries(shared).flatMap(([kind, is]) => (is ? [] : [kind]))].sort();
+      const rest = { Threads: "1", SigCgt: THREE_HANDLERS, ownNamespaces };
+      // With the node's PID namespace pause is not PID 1: it warns and runs.
+      const must = { ready: true, first: owner !== "NODE", rest, address: network !== "NODE", gone: true };
+      return compare(sides(), must, async (containerd) => {
+        const id = await containerd.runSandbox("modes", namespaces);
+        const sandbox = await containerd.sandbox(id);
+        const { pid, ...rest } = await atRest(containerd.host, sandbox.pid);
+        await containerd.removeSandbox(id);
+        return {
+          ready: sandbox.state === "SANDBOX_READY",
+          first: pid === "1",
+          rest,
+          address: sandbox.ip !== "",
+          gone: !containerd.host.exists(sandbox.pid),
         };
-        const own = [
-          ...(ipc === "NODE" ? [] : ["ipc"]),
-          "mnt",
-          ...(network === "NODE" ? [] : ["net"]),
-          ...(pid === "NODE" ? [] : ["pid"]),
-          // A pod with the node's network has the node's hostname too.
-          ...(network === "NODE" ? [] : ["uts"]),
-        ];
-        test(
-          `a sandbox with the PID namespace of the ${pid}, network of the ${network}, IPC of the ${ipc}`,
-          () => compare(sides(), { ...must, own, address: network !== "NODE" }, observe),
-          PATIENCE,
-        );
-      }
-    }
-  }
+      });
+    },
+    PATIENCE,
+  );
 
   test(
     "the sandbox image, and no other, is pinned against a kubelet's garbage collection; containerd 1.6 pins none",
@@ -114,15 +96,10 @@ describeGenerations("containerd", ["containerd", "ctr", "runc"], (generation) =>
   test(
     `${MANY} pods at once, twice on each side: what they take is recorded`,
     async () => {
-      const taken = {
-        ours: [] as Readonly<Record<string, number>>[],
-        reference: [] as Readonly<Record<string, number>>[],
-      };
+      const taken: Record<string, unknown[]> = { ours: [], reference: [] };
       // Each side goes first once, so that other load on the machine hits both.
       for (const side of ["ours", "reference", "reference", "ours"] as const) {
-        const pods = await crowd(sides()[side]);
-        expect(pods.seen).toEqual({ ready: MANY, addresses: MANY, atRest: MANY, left: 0 });
-        taken[side].push(pods.taken);
+        taken[side]?.push(await crowd(sides()[side]));
       }
       await record(`containerd of ${generation.name}, ${MANY} pods at once, twice`, taken);
     },
@@ -132,20 +109,16 @@ describeGenerations("containerd", ["containerd", "ctr", "runc"], (generation) =>
   test(
     `RunPodSandbox ${ROUNDS} times on each side, in turn: how long it takes is recorded`,
     async () => {
-      const { ours, reference } = sides();
       const times = { ours: [] as number[], reference: [] as number[] };
       for (let round = 0; round < ROUNDS; round++) {
-        // In turn, each side first half the time, so that other load on the machine hits both.
-        const order = [["ours", ours] as const, ["reference", reference] as const];
-        for (const [side, containerd] of round % 2 ? order : order.reverse()) {
-          times[side].push(await timeOfStart(containerd, `round-${round}`));
-        }
+        // Each side is first half the time, so that other load on the machine hits both.
+        const order = ["ours", "reference"] as const;
+        for (const side of round % 2 ? order : order.toReversed())
+          times[side].push(await timeOfStart(sides()[side], `round-${round}`));
       }
-      const result = { ours: median(times.ours), reference: median(times.reference) };
-      const ratio = result.ours / result.reference;
+      const [ours, reference] = [median(times.ours), median(times.reference)];
       const name = `containerd of ${generation.name}, RunPodSandbox, median of ${ROUNDS}, milliseconds`;
-      await record(name, { ...result, ratio });
-      expect([times.ours.length, times.reference.length]).toEqual([ROUNDS, ROUNDS]);
+      await record(name, { ours, reference, ratio: ours / reference });
     },
     PATIENCE,
   );

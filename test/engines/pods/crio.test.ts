@@ -4,7 +4,7 @@ import { Crio } from "../crio.ts";
 import { TRIXIE } from "../generations.ts";
 import { describeEngine, given, PATIENCE } from "../requirements.ts";
 import { record } from "../results.ts";
-import { bothSides, testEarlyStop, testPods } from "./pod.ts";
+import { bothSides, testPods } from "./pod.ts";
 
 const ROOT = "0\t0\t0\t0";
 
@@ -15,7 +15,6 @@ if (programs !== undefined) {
     const sides = bothSides(TRIXIE, (...given) => Crio.start(programs, ...given));
     // CRI-O gives an infra container root and its own default capabilities, whatever user the image names.
     testPods(sides, { Uid: ROOT, Gid: ROOT, CapEff: "00000000000005fb", NoNewPrivs: "0", Seccomp: "2" });
-    testEarlyStop(sides, 20);
 
     test(
       "the image is pinned by its tag, which podman load stores, and no other is pinned",

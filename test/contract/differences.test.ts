@@ -120,7 +120,7 @@ function noCores(): string | undefined {
 /** Returns the signal that ended it, and how many files it left in the working directory. */
 async function core(program: string): Promise<string> {
   const directory = temporary("core");
-  const subject = await startReady({ program, directory, limits: [[RLIMIT_CORE, 64 * MIB]] });
+  const subject = await startReady({ program, limits: [[RLIMIT_CORE, 64 * MIB]] }, { before: `cd "${directory}"` });
   process.kill(subject.pid, SIGSEGV);
   const { signal } = await subject.ended();
   return `signal ${signal}, ${readdirSync(directory).length} files`;

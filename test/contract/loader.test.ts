@@ -6,34 +6,21 @@ import { OURS } from "../support/subject.ts";
 
 /**
  * What the loader of a dynamic program heeds, whoever wrote the program, and a value that shows. No executable can
- * refuse them, ours as little as one in C: SECURITY.md.
+ * refuse them, ours as little as one in C: SECURITY.md. MALLOC_* are glibc.malloc.* under their old names.
  */
 const LOADER: Readonly<Record<string, string>> = {
-  // glibc's own allocator, which Bun hardly uses: glibc.malloc.* under their old names.
-  MALLOC_ARENA_MAX: "1",
-  MALLOC_ARENA_TEST: "1",
-  MALLOC_CHECK_: "3",
-  MALLOC_MMAP_MAX_: "0",
-  MALLOC_MMAP_THRESHOLD_: "1",
-  MALLOC_PERTURB_: "85",
-  MALLOC_TCACHE_COUNT: "0",
-  MALLOC_TOP_PAD_: "1",
-  MALLOC_TRIM_THRESHOLD_: "1",
+  ...Object.fromEntries(
+    `MALLOC_ARENA_MAX MALLOC_ARENA_TEST MALLOC_CHECK_ MALLOC_MMAP_MAX_ MALLOC_MMAP_THRESHOLD_ MALLOC_PERTURB_
+     MALLOC_TCACHE_COUNT MALLOC_TOP_PAD_ MALLOC_TRIM_THRESHOLD_ LD_BIND_NOW LD_BIND_NOT LD_DYNAMIC_WEAK LD_HWCAP_MASK
+     LD_PREFER_MAP_32BIT_EXEC LD_SHOW_AUXV LD_TRACE_LOADED_OBJECTS LD_USE_LOAD_BIAS LD_VERBOSE LD_WARN`
+      .split(/\s+/)
+      .map((name) => [name, "1"]),
+  ),
   LD_AUDIT: "/nonexistent.so",
-  LD_BIND_NOW: "1",
-  LD_BIND_NOT: "1",
   LD_DEBUG: "libs",
-  LD_DYNAMIC_WEAK: "1",
-  LD_HWCAP_MASK: "0",
   LD_LIBRARY_PATH: "/nonexistent",
   LD_ORIGIN_PATH: "/nonexistent",
   LD_PRELOAD: "/nonexistent.so",
-  LD_PREFER_MAP_32BIT_EXEC: "1",
-  LD_SHOW_AUXV: "1",
-  LD_TRACE_LOADED_OBJECTS: "1",
-  LD_USE_LOAD_BIAS: "0",
-  LD_VERBOSE: "1",
-  LD_WARN: "1",
   GLIBC_TUNABLES: "glibc.malloc.check=3:glibc.malloc.perturb=85:glibc.rtld.nns=2",
 };
 

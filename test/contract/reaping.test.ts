@@ -45,15 +45,6 @@ describe("bursts of orphans that die at once", () => {
   for (const count of [1, 50, 1000]) inNamespace(`${count}`, () => expectBurstReaped(count));
 });
 
-inNamespace("a daemon that forked twice", () =>
-  whileRunning(startReady({ program: OURS }, pidOne), async (subject) => {
-    await inside(subject, "setsid sh -c 'sleep 300 & exit' & wait").exited;
-    const daemon = await until("the daemon", () => childrenOf(subject.pid)[0]);
-    process.kill(daemon.pid, "SIGKILL");
-    await noneLeft(subject);
-  }),
-);
-
 inNamespace("a child that stops and continues does not wake it and stays", () =>
   whileRunning(startReady({ program: OURS }, pidOne), async (subject) => {
     await inside(subject, "sleep 300 &").exited;

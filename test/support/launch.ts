@@ -37,8 +37,6 @@ export interface Launch {
   readonly limits?: readonly (readonly [resource: number, value: number])[];
   /** User and group to run as. */
   readonly user?: number;
-  /** The working directory. */
-  readonly directory?: string;
   /** Run in a working directory that has been removed. */
   readonly unlinkedDirectory?: boolean;
   /** Files, or empty folders, mounted over paths in a mount namespace of its own. As PID 1, or root. */
@@ -159,7 +157,6 @@ function launch(spec: Launch): void {
     must(libc.mount("none", "/", null, MS_REC | MS_PRIVATE, null), "mount private");
     must(libc.mount("none", "/", null, MS_REMOUNT | MS_BIND | MS_RDONLY, null), "mount read-only");
   }
-  if (spec.directory !== undefined) process.chdir(spec.directory);
   if (spec.unlinkedDirectory) {
     const folder = mkdtempSync(join(tmpdir(), "pause-gone-"));
     process.chdir(folder);

@@ -156,14 +156,6 @@ function writeSectionHeaders(bytes: Buffer, elf: Elf, holes: readonly Hole[], mo
   return more;
 }
 
-/** Returns a file of what is `kept` of `bytes`, and zeros between. */
-function copied(bytes: Buffer, kept: readonly Kept[]): Buffer {
-  const last = kept.at(-1);
-  const result = Buffer.alloc(last ? last.at + last.end - last.start : 0);
-  for (const { start, end, at } of kept) bytes.copy(result, at, start, end);
-  return result;
-}
-
 /**
  * Returns the executable `bytes`, which is changed on the way, without `unused` and without what nothing has taken of `room`,
  * and with the segments of the room.
@@ -196,5 +188,7 @@ export function withoutHoles(bytes: Buffer, unused: readonly Hole[], room: Room)
   };
   writeProgramHeaders(bytes, elf, segments, room, moved);
   const more = writeSectionHeaders(bytes, elf, holes, moved);
-  return Buffer.concat([copied(bytes, kept), ...more]);
+  const result = Buffer.alloc(moved(bytes.length));
+  for (const { start, end, at } of kept) bytes.copy(result, at, start, end);
+  return Buffer.concat([result, ...more]);
 }

@@ -75,17 +75,11 @@ function addParts(whole: Models.Component): void {
   }
 }
 
-/** The entry of package-lock.json for `dependency`: version, licence, purl and SHA-512 of the package. */
-function pinned(dependency: string): { version: string; licence: string; purl: string; digest: string } {
-  const { version = "", integrity = "", license = "" } = LOCKED[`node_modules/${dependency}`] ?? {};
-  const name = dependency.split("/").map(encoded).join("/");
-  const digest = Buffer.from(integrity.replace(/^sha512-/, ""), "base64").toString("hex");
-  return { version, licence: license, purl: `pkg:npm/${name}@${encoded(version)}`, digest };
-}
-
 /** Bun, by its executable's digest. Only the pinned executable is identified as the package that package-lock.json names. */
 function bunComponent({ bunPackage }: Platform, { sha256, isPinned }: Runtime): Models.Component {
-  const { version, licence, purl, digest } = pinned(bunPackage);
+  const { version = "", integrity = "", license = "" } = LOCKED[`node_modules/${bunPackage}`] ?? {};
+  const purl = `pkg:npm/${bunPackage.split("/").map(encoded).join("/")}@${encoded(version)}`;
+  const digest = Buffer.from(integrity.replace(/^sha512-/, ""), "base64").toString("hex");
   const externalReferences = references(textsOfBun());
   if (isPinned)
     externalReferences.add(new Models.ExternalReference(purl, Distribution, { hashes: hashed("SHA-512", digest) }));
@@ -95,7 +89,7 @@ function bunComponent({ bunPackage }: Platform, { sha256, isPinned }: Runtime): 
     description: `Bun, with JavaScriptCore and the other libraries that are linked into it${isPinned ? "" : `; not the executable of ${bunPackage}`}`,
     ...(isPinned && { purl, supplier: organisation(ownerOf("bun")) }),
     hashes: hashed("SHA-256", sha256),
-    licenses: licensed(licence),
+    licenses: licensed(license),
     externalReferences,
   });
 }

@@ -14,21 +14,14 @@ const PANELS: readonly { figure: string; title: string }[] = [
 
 const [COLUMNS, WIDTH, HEIGHT, LABELS, HEADING] = [3, 330, 190, 135, 36];
 
-/** The colours of a page: its ground, its text, and the bars of ours and of all others. */
-const THEMES = {
-  light: { ground: "#ffffff", text: "#1f2328", ours: "#3178c6", others: "#9aa5b1" },
-  dark: { ground: "#0d1117", text: "#e6edf3", ours: "#4f9cf0", others: "#6e7681" },
-} as const;
+/** The bars of ours, and of all others. */
+const [OURS, OTHERS] = ["#3178c6", "#8b949e"];
 
-/** The appearance of a page that the chart is for. */
-export type Theme = keyof typeof THEMES;
-
-/** All themes. */
-export const ALL_THEMES = Object.keys(THEMES) as Theme[];
+/** The appearances of a page that a chart is for: themes of ECharts. */
+export const ALL_THEMES: string[] = ["light", "dark"];
 
 /** Draws the SVG: medians as bars, ours in colour. Figures that were not measured have no panel. */
-export function chart(figures: readonly Figure[], programs: readonly string[], theme: Theme): string {
-  const { ground, text, ours, others } = THEMES[theme];
+export function chart(figures: readonly Figure[], programs: readonly string[], theme: string): string {
   const panels = PANELS.flatMap(({ figure: name, ...panel }) => {
     const found = figures.findLast((figure) => figure.name.startsWith(name));
     return found ? [{ ...panel, values: found.values }] : [];
@@ -37,13 +30,12 @@ export function chart(figures: readonly Figure[], programs: readonly string[], t
   const top = (index: number) => Math.floor(index / COLUMNS) * HEIGHT;
   const option: EChartsOption = {
     animation: false,
-    backgroundColor: ground,
-    textStyle: { color: text },
+    backgroundColor: "transparent",
     title: panels.map(({ title }, index) => ({
       text: title,
       left: left(index) + 8,
       top: top(index) + 6,
-      textStyle: { fontSize: 13, fontWeight: "bold", color: text },
+      textStyle: { fontSize: 13, fontWeight: "bold" },
     })),
     grid: panels.map((_, index) => ({
       left: left(index) + LABELS,
@@ -58,26 +50,21 @@ export function chart(figures: readonly Figure[], programs: readonly string[], t
       inverse: true,
       data: [...programs],
       axisTick: { show: false },
-      axisLabel: { color: text },
     })),
     series: panels.map(({ values }, index) => ({
       type: "bar",
       xAxisIndex: index,
       yAxisIndex: index,
-      label: { show: true, position: "right", color: text },
+      label: { show: true, position: "right" },
       data: programs.map((program, at) => {
         const median = values[program]?.median;
         const value = median === undefined ? "-" : Number(median.toPrecision(3));
-        return { value, itemStyle: { color: at === 0 ? ours : others } };
+        return { value, itemStyle: { color: at === 0 ? OURS : OTHERS } };
       }),
     })),
   };
   const size = { width: COLUMNS * WIDTH, height: Math.ceil(panels.length / COLUMNS) * HEIGHT };
-  const canvas = init(null, null, { renderer: "svg", ssr: true, ...size });
-  try {
-    canvas.setOption(option);
-    return canvas.renderToSVGString();
-  } finally {
-    canvas.dispose();
-  }
+  const canvas = init(null, theme, { renderer: "svg", ssr: true, ...size });
+  canvas.setOption(option);
+  return canvas.renderToSVGString();
 }

@@ -75,25 +75,11 @@ export async function coldStarts(programs: readonly Program[], rounds: number): 
   });
 }
 
-/** The paths of the libraries and of the loader that the executable at `path` is loaded with; none for a static one. */
-async function librariesOf(path: string): Promise<string[]> {
-  const { stdout } = await run(["ldd", path]);
-  return [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, library = ""]) => library);
-}
-
-/** posix_fadvise(2): forget the cached pages of the file (bits/fcntl-linux.h). */
+/** posix_fadvise(2): forget the cached pages of the file, except those not yet written (bits/fcntl-linux.h). */
 const POSIX_FADV_DONTNEED = 4;
 
 /** libc's posix_fadvise, which neither Bun nor Node offers. A command that does it would itself have libc read again. */
 const libc = dlopen("libc.so.6", { posix_fadvise: { args: ["i32", "i64", "i64", "i32"], returns: "i32" } });
-
-/** Makes the kernel forget the cached pages of open files, except those not yet written. */
-function forget(descriptors: readonly number[]): void {
-  for (const fd of descriptors) {
-    const refused = libc.symbols.posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    if (refused !== 0) throw new Error(`posix_fadvise: error ${refused}`);
-  }
-}
 
 /** Measures, in the namespace: copies everything to the disk in `folder`, mounts it over the libraries, and starts the programs. */
 async function measureCold(folder: string, programs: readonly Program[], rounds: number): Promise<ColdResults> {
@@ -102,7 +88,9 @@ async function measureCold(folder: string, programs: readonly Program[], rounds:
   // The third field of a block device's stat is sectors read, of 512 bytes each whatever the device's own are.
   const kibRead = () => Number(readFileSync(`${device}/stat`, "utf8").trim().split(/\s+/)[2]) / 2;
 
-  const libraries = [...new Set((await Promise.all(programs.map(({ path }) => librariesOf(path)))).flat())];
+  // Libraries and loaders; none of a static program.
+  const { stdout } = await run(["ldd", ...programs.map(({ path }) => path)]);
+  const libraries = [...new Set(Array.from(stdout.matchAll(/(\/\S+) \(0x/g), ([, library = ""]) => library))];
   const files = [...programs.map(({ path }) => path), ...libraries];
   for (const path of files) await output(["cp", "--parents", "--dereference", path, root]);
   await output(["mount", "-o", "remount,ro", root]);
@@ -112,7 +100,10 @@ async function measureCold(folder: string, programs: readonly Program[], rounds:
 
   const starts = programs.map((program) => readyTime({ ...program, path: join(root, program.path) }));
   const cold = starts.map((start) => (): Cold => {
-    forget(cached);
+    for (const fd of cached) {
+      const refused = libc.symbols.posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+      if (refused !== 0) throw new Error(`posix_fadvise: error ${refused}`);
+    }
     const before = kibRead();
     const { time } = start();
     return { time, read: kibRead() - before };

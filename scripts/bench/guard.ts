@@ -8,12 +8,10 @@ import { ratio } from "./table.ts";
 /** The largest spread, as a part of the median, at which a run's times are still compared. A quiet machine shows half of it. */
 export const MOST_SPREAD = 0.2;
 
-/** The amount by which a figure may exceed its record, in its own unit; or, for a time as a ratio to the empty program's, the spread of the run. */
-type Tolerance = number | "spread";
-
 /**
- * The guarded figures and their tolerances. A figure with 0 is always the same. A page more or less is a matter of where
- * the kernel put the stack and the environment; how much of libc is mapped depends on how the page cache holds it.
+ * The guarded figures, and the amount by which each may exceed its record, in its own unit; or, for a time as a ratio to the
+ * empty program's, the spread of the run. A figure with 0 is always the same. A page more or less is a matter of where the
+ * kernel put the stack and the environment; how much of libc is mapped depends on how the page cache holds it.
  */
 export const GUARDED = {
   "`-v`, ms": "spread",
@@ -28,7 +26,7 @@ export const GUARDED = {
   "context switches in 5 s": 0,
   "RSS afterwards, more than before, KiB": 32,
   "threads right afterwards": 0,
-} satisfies Record<string, Tolerance>;
+} satisfies Record<string, number | "spread">;
 
 /** The name of a guarded figure. */
 export type Guarded = keyof typeof GUARDED;

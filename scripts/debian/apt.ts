@@ -26,11 +26,8 @@ export function hasApt(): boolean {
 async function repositories(): Promise<{ site: string; suite: string }[]> {
   if (!hasApt()) return [];
   const format = ["--format", "$(SITE) $(RELEASE)", "Created-By: Packages"];
-  const lines = (await run(["apt-get", "indextargets", ...format])).stdout.split("\n").filter((line) => line !== "");
-  return lines.map((line) => {
-    const [site = "", suite = ""] = line.split(" ");
-    return { site: site.replace(/\/+$/, ""), suite };
-  });
+  const { stdout } = await run(["apt-get", "indextargets", ...format]);
+  return [...stdout.matchAll(/^(\S+?)\/* (.+)$/gm)].map(([, site = "", suite = ""]) => ({ site, suite }));
 }
 
 /** The mirrors in apt's configuration, without a slash at the end: none without apt. */

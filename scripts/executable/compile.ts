@@ -30,11 +30,8 @@ export function isOlder(path: string, inputs: Iterable<string>): boolean {
 
 /** True if the executable at `path` is missing or older than anything it is made from. */
 export function isStale(path: string): boolean {
-  return INPUTS.some((pattern) => {
-    const inputs = [...new Glob(pattern).scanSync({ cwd: ROOT, absolute: true })];
-    if (inputs.length === 0) throw new Error(`unreachable: no file is called ${pattern}`);
-    return isOlder(path, inputs);
-  });
+  const found = INPUTS.flatMap((pattern) => [...new Glob(pattern).scanSync({ cwd: ROOT, absolute: true })]);
+  return isOlder(path, found);
 }
 
 /** The reasons that Bun.build gives, in one line, with the places in the sources if it names any. */

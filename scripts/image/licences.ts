@@ -25,9 +25,6 @@ export interface Text {
   readonly body: string;
 }
 
-/** The folder into which npm puts packages. */
-const MODULES = join(ROOT, "node_modules");
-
 /** Folder of the licence texts in the image: one file for each SPDX identifier, however many components have it. */
 const TEXTS = `usr/share/doc/${pkg.name}/licences`;
 
@@ -95,7 +92,7 @@ const UNLISTED: readonly (readonly [name: string, licence: string, source: strin
 /** A file of an npm package. Throws an InputError if it is missing. */
 function readPackaged(path: string): string {
   try {
-    return readFileSync(join(MODULES, path), "utf8");
+    return readFileSync(join(ROOT, "node_modules", path), "utf8");
   } catch (error) {
     throw new InputError(`cannot read a package's licence or description: ${messageOf(error)}: run npm ci`);
   }
@@ -166,14 +163,15 @@ export function partsOfBun(): Part[] {
   return [...listed, ...unlisted].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
 }
 
-/**
- * SPDX expression of all that the image distributes: every licence whose terms apply, sorted by name.
- *
- * Throws an InputError as partsOfBun does.
- */
-export function imageLicence(): string {
+/** The identifiers of all that the image distributes: every licence whose terms apply, sorted by name. */
+function allIdentifiers(): string[] {
   const licences = [pkg.license, LIBC6.licence, "MIT", ...partsOfBun().map(({ licence }) => licence)];
-  return [...new Set(licences.flatMap(identifiers))].sort().join(" AND ");
+  return [...new Set(licences.flatMap(identifiers))].sort();
+}
+
+/** SPDX expression of all that the image distributes. Throws an InputError as partsOfBun does. */
+export function imageLicence(): string {
+  return allIdentifiers().join(" AND ");
 }
 
 /** Bun's licence and its parts' as a machine-readable copyright file: Debian's format 1.0. */
@@ -207,16 +205,11 @@ export function textsOfBun(): string[] {
  * Throws an InputError if a text or Bun's list of its parts cannot be read.
  */
 export function licenceTexts(): Text[] {
-  const parts = partsOfBun();
-  const wanted = new Map<string, string>();
-  for (const licence of [pkg.license, LIBC6.licence, "MIT", ...parts.map((part) => part.licence)]) {
-    for (const identifier of identifiers(licence)) wanted.set(textPath(identifier), identifier);
-  }
-  const texts = [...wanted].map(([path, identifier]): Text => {
+  const texts = allIdentifiers().map((identifier): Text => {
     const list = readPackaged(`spdx-license-list/licenses/${identifier}.json`);
     const { licenseText } = JSON.parse(list) as { licenseText: string };
-    return { path, body: `${licenseText.trimEnd()}\n` };
+    return { path: textPath(identifier), body: `${licenseText.trimEnd()}\n` };
   });
   const page = { path: BUN_PAGE, body: readPackaged(PAGE) };
-  return [...texts, page, { path: BUN_COPYRIGHT, body: bunCopyright(parts) }];
+  return [...texts, page, { path: BUN_COPYRIGHT, body: bunCopyright(partsOfBun()) }];
 }

@@ -72,12 +72,6 @@ export function librariesOf(executable: Uint8Array, platform: Platform, libc: De
   return [...paths];
 }
 
-/** The lines of an md5sums file that are about `paths`. */
-function md5sumsOf(paths: readonly string[], md5sums: string): string {
-  const lines = md5sums.split("\n").filter((line) => paths.includes(line.split(/\s+/, 2)[1] ?? ""));
-  return `${lines.join("\n")}\n`;
-}
-
 /** The directories above `paths`, each once. */
 function parents(paths: readonly string[]): Entry[] {
   const found = new Set<string>();
@@ -106,13 +100,14 @@ export function rootfs(executable: Uint8Array, platform: Platform, libc: DebianP
     if (!body) throw new InputError(`libc6 ${libc.version} holds no ${path}`);
     return file(path, body, mode);
   });
+  const sums = libc.md5sums.split("\n").filter((line) => taken.includes(line.split(/\s+/, 2)[1] ?? ""));
   const entries: Entry[] = [
     file("pause", executable, 0o755),
     ...mergedFolders(platform).map((path): Entry => ({ path, type: "symlink", mode: 0o777, target: `usr/${path}` })),
     ...ofPackage,
     ...licenceTexts().map(({ path, body }) => file(path, body)),
     file(`var/lib/dpkg/status.d/${LIBC6.name}`, libc.control),
-    file(`var/lib/dpkg/status.d/${LIBC6.name}.md5sums`, md5sumsOf(taken, libc.md5sums)),
+    file(`var/lib/dpkg/status.d/${LIBC6.name}.md5sums`, `${sums.join("\n")}\n`),
     file("etc/os-release", OS_RELEASE),
     file("etc/debian_version", `${LIBC6.release}\n`),
   ];

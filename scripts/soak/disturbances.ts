@@ -111,14 +111,6 @@ export const DISTURBANCES: readonly Disturbance[] = [
       return orphans;
     },
   },
-  {
-    name: "page cache dropped",
-    missing: () => (process.getuid?.() === 0 ? undefined : "needs root"),
-    async disturb() {
-      await Bun.write("/proc/sys/vm/drop_caches", "3");
-      return 0;
-    },
-  },
 ];
 
 /** The disturbance of step `step` of the plan of `seed`, and the draws for its details. */

@@ -3,7 +3,6 @@ import { beforeAll, expect, test } from "bun:test";
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { copyProject, runScript } from "../support/project.ts";
-import { NEEDS_LOOPBACK, testUnless } from "../support/skip.ts";
 import { temporary } from "../support/temporary.ts";
 
 const folder = temporary("bun");
@@ -28,19 +27,6 @@ async function refusal(args: readonly string[], env = {}): Promise<string> {
 
 test.each(["^1.4.0", "../bun", "1.4.5 || 1.4.4"])("%s is no release", async (name) => {
   expect(await refusal([name])).toBe(`error: Bun has no release ${name}\n`);
-});
-
-testUnless(NEEDS_LOOPBACK, "a release that the registry does not know", async () => {
-  const packument = {
-    name: "bun",
-    "dist-tags": { latest: "1.4.2" },
-    versions: { "1.4.2": { name: "bun", version: "1.4.2" } },
-  };
-  using registry = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => Response.json(packument) });
-  const env = { npm_config_registry: registry.url.href, npm_config_cache: join(folder, "npm") };
-  expect(await refusal(["9.9.9"], env)).toBe(
-    "error: cannot fetch bun@9.9.9 with npm: No match found for version 9.9.9\n",
-  );
 });
 
 test("no network", async () => {

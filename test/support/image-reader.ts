@@ -1,5 +1,5 @@
 /** Reads image archives back, for the tests: an OCI layout or what `docker save` writes. */
-import { unpackTar } from "modern-tar";
+import { type ParsedTarEntryWithData, unpackTar } from "modern-tar";
 import { type Descriptor, digestOf } from "../../scripts/image/oci.ts";
 
 export type { Descriptor } from "../../scripts/image/oci.ts";
@@ -24,25 +24,25 @@ interface Config {
   readonly config: Readonly<Record<"User" | "Entrypoint" | "Cmd" | "Env" | "WorkingDir" | "Labels", unknown>>;
 }
 
-/** A file, directory or link of an image. */
-export interface File {
-  readonly path: string;
-  readonly type: string;
-  readonly mode: number;
-  readonly owner: string;
-  /** Seconds since 1970. */
-  readonly time: number;
-  readonly target: string;
-  /** In bytes. */
-  readonly size: number;
-  readonly digest: string;
+/** A file, directory or link of a layer: its owner as UID:GID, its time in seconds since 1970, its size in bytes. */
+function entryOf(path: string, { header, data }: ParsedTarEntryWithData) {
+  return {
+    path,
+    type: header.type ?? "file",
+    mode: (header.mode ?? 0) & 0o7777,
+    owner: `${header.uid}:${header.gid}`,
+    time: (header.mtime?.getTime() ?? 0) / 1000,
+    target: header.linkname ?? "",
+    size: data?.length ?? 0,
+    digest: data ? digestOf(data) : "",
+  };
 }
 
 /** A platform's image. */
 export interface ReadImage {
   readonly config: Config;
   /** In the order of the layer. */
-  readonly files: readonly File[];
+  readonly files: readonly ReturnType<typeof entryOf>[];
   /** The files' bytes by path. */
   readonly contents: ReadonlyMap<string, Uint8Array>;
 }
@@ -114,23 +114,14 @@ function unpacked(layer: Uint8Array): Uint8Array {
 
 /** The files of all layers; a later layer's replace an earlier one's. */
 async function flatten(layers: readonly Uint8Array[]): Promise<Omit<ReadImage, "config">> {
-  const found = new Map<string, File>();
+  const found = new Map<string, ReturnType<typeof entryOf>>();
   const contents = new Map<string, Uint8Array>();
   for (const layer of layers) {
-    for (const { header, data } of await unpackTar(unpacked(layer), { strict: true })) {
-      const path = header.name.replace(/^\.?\//, "").replace(/\/$/, "");
+    for (const entry of await unpackTar(unpacked(layer), { strict: true })) {
+      const path = entry.header.name.replace(/^\.?\//, "").replace(/\/$/, "");
       if (path === "" || path === ".") continue;
-      if (data) contents.set(path, data);
-      found.set(path, {
-        path,
-        type: header.type ?? "file",
-        mode: (header.mode ?? 0) & 0o7777,
-        owner: `${header.uid}:${header.gid}`,
-        time: (header.mtime?.getTime() ?? 0) / 1000,
-        target: header.linkname ?? "",
-        size: data?.length ?? 0,
-        digest: data ? digestOf(data) : "",
-      });
+      if (entry.data) contents.set(path, entry.data);
+      found.set(path, entryOf(path, entry));
     }
   }
   return { files: [...found.values()], contents };

@@ -21,7 +21,7 @@ function noneLeft(subject: Subject): Promise<boolean> {
 const orphans = (count: number) =>
   `sleep 1000 | { exec 3<&0; i=0; while [ $i -lt ${count} ]; do (read -r _ <&3) & i=$((i+1)); done; } &`;
 
-/** Lets `count` orphans of a PID 1 die at once, and expects that none is left and that SIGTERM still ends it with 0. */
+/** Lets `count` orphans of a PID 1 die at once, and expects that none is left, that it was not woken, and that SIGTERM ends it with 0. */
 function expectBurstReaped(count: number): Promise<void> {
   return whileRunning(startReady({ program: OURS }, { pidOne: true }), async (subject) => {
     await inside(subject, orphans(count)).exited;
@@ -29,8 +29,10 @@ function expectBurstReaped(count: number): Promise<void> {
       const children = childrenOf(subject.pid);
       return children.length === count + 1 && children.find(({ pid }) => status(pid)?.["Name"] === "sleep");
     });
+    const before = contextSwitches(subject.pid);
     process.kill(sleep.pid, "SIGKILL");
     await noneLeft(subject);
+    expect(contextSwitches(subject.pid)).toBe(before);
     subject.send(SIGTERM);
     expect((await subject.ended()).exit).toBe(0);
   });

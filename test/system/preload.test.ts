@@ -19,16 +19,6 @@ const LATE = `
 static void late(int signal) { (void)signal; if (write(2, "late\\n", 5) < 0) _exit(9); }
 __attribute__((constructor)) static void install(void) { signal(${SIGPROF}, late); }`;
 
-/** Functions that pause calls at rest and at its end, each of which looks up libc's only then. */
-const BETWEEN = `
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <signal.h>
-#include <stdio.h>
-int sigsuspend(const sigset_t *mask) { return ((int (*)(const sigset_t *))dlsym(RTLD_NEXT, "sigsuspend"))(mask); }
-int fputs(const char *text, FILE *file) { return ((int (*)(const char *, FILE *))dlsym(RTLD_NEXT, "fputs"))(text, file); }
-void _exit(int status) { ((void (*)(int))dlsym(RTLD_NEXT, "_exit"))(status); __builtin_unreachable(); }`;
-
 const THREAD = `
 #include <pthread.h>
 #include <unistd.h>
@@ -62,7 +52,6 @@ const missing = notInstalled("cc");
 testUnless(missing, "a handler that runs twice, and whose calls are looked up then, ends nothing", () =>
   expectEnd(LATE, "late\nlate\n", [SIGPROF, SIGPROF]),
 );
-testUnless(missing, "functions in front of libc's look these up when they are called", () => expectEnd(BETWEEN, ""));
 testUnless(missing, "a thread is not locked, and a line says so", () =>
   expectEnd(THREAD, "Warning: another thread runs beside pause, unlocked\n"),
 );

@@ -41,7 +41,6 @@ async function bench(pair: readonly Program[], extent: Extent, obstacle: string 
   for (const theme of ALL_THEMES) await Bun.write(join(DIST, `bench-${theme}.svg`), chart(figures, names, theme));
 }
 
-/** The guard's record. */
 const RECORD = join(ROOT, "scripts", "bench", "recorded.json");
 
 /** The record for this platform; empty if nobody has run `npm run bench -- --record` on it. */

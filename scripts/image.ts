@@ -5,9 +5,9 @@ import pkg from "../package.json";
 import { command } from "./command/command.ts";
 import { DIST } from "./command/project.ts";
 import { InputError, progress } from "./command/report.ts";
-import { hostPlatform, PLATFORMS, type Platform, platformNamed } from "./executable/platforms.ts";
+import { hostPlatform, PLATFORMS, platformNamed } from "./executable/platforms.ts";
 import { refuseTarget, type Sources, writeArchive, writeFolder } from "./image/assemble.ts";
-import { COMPRESSIONS, type Compression } from "./image/layer.ts";
+import { COMPRESSIONS } from "./image/layer.ts";
 import { mirrorAt, readPackages } from "./image/libc.ts";
 import { parseReference } from "./image/name.ts";
 import { loadingLines } from "./image/node.ts";
@@ -43,32 +43,20 @@ const OPTIONS = {
   },
 } as const;
 
-/** The platforms in a comma-separated list, in the order of the index. Throws an InputError at an unknown one. */
-function platformsIn(list: string): Platform[] {
-  const wanted = list.split(",").map((name) => platformNamed(name.trim()));
-  return PLATFORMS.filter((platform) => wanted.includes(platform));
-}
-
-/** The compression called `name`. Throws an InputError that lists the names if there is none. */
-function compressionNamed(name: string): Compression {
-  const found = COMPRESSIONS.find((compression) => compression === name);
-  if (found) return found;
-  throw new InputError(`unknown compression "${name}": it is one of ${COMPRESSIONS.join(", ")}`);
-}
-
 await command("image", "Build the image, without Docker and without root", OPTIONS, async (args) => {
-  const compression = compressionNamed(args.compression);
+  const compression = COMPRESSIONS.find((name) => name === args.compression);
+  if (!compression)
+    throw new InputError(`unknown compression "${args.compression}": it is one of ${COMPRESSIONS.join(", ")}`);
   const reference = parseReference(args.tag);
-  const platforms = args.platform ? platformsIn(args.platform) : undefined;
+  const named = args.platform?.split(",").map((name) => platformNamed(name.trim()));
+  const platforms = named && PLATFORMS.filter((it) => named.includes(it));
   const [platform = hostPlatform(), another] = platforms ?? [];
   if (args.rootfs && another) throw new InputError("--rootfs takes one --platform");
   const path = resolve(args.rootfs ?? args.output ?? join(DIST, `${pkg.name}.oci.tar`));
   await refuseTarget(path, args.rootfs !== undefined);
-  const { DEBIAN_MIRROR } = process.env;
-  const mirror = args["debian-mirror"] || DEBIAN_MIRROR || undefined;
   const wanted = args.rootfs ? [platform] : (platforms ?? PLATFORMS);
   const supply = {
-    ...(mirror && { mirror: mirrorAt(mirror) }),
+    mirror: mirrorAt(args["debian-mirror"]),
     ...(args.libc6 && { brought: await readPackages(args.libc6, wanted) }),
   };
   const sources: Sources = { origin: await provenance(args.revision, args.source), supply };

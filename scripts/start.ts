@@ -4,7 +4,6 @@ import { built } from "./executable/compile.ts";
 import { NO_PID_NAMESPACE, type PidNamespace, pidNamespace } from "./linux/namespace.ts";
 import { childrenOf, isReady, status, until } from "./linux/proc.ts";
 
-/** Prints one step and what was observed. */
 function step(what: string, observed: string): void {
   console.log(`${what.padEnd(34)} ${observed}`);
 }

@@ -31,9 +31,7 @@ await command(
     if (!pidNamespace()) throw new InputError(NO_PID_NAMESPACE);
     const calls: Record<string, string[]> = {};
     await withFolder(tmpdir(), async (folder) => {
-      const { DEBIAN_MIRROR } = process.env;
-      const supply = DEBIAN_MIRROR ? { mirror: mirrorAt(DEBIAN_MIRROR) } : {};
-      const sources = { origin: await provenance(undefined), supply };
+      const sources = { origin: await provenance(), supply: { mirror: mirrorAt() } };
       for (const platform of PLATFORMS) {
         progress(`${platform.name}: making the root file system`);
         const root = join(folder, platform.name);

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { InputError, withProgress } from "../command/report.ts";
 import { type Ran, run } from "../command/run.ts";
 
-/** Apt's own downloader. */
 const APT_HELPER = "/usr/lib/apt/apt-helper";
 
 /** The keys that Debian signs its releases with, from the package debian-archive-keyring. */
@@ -44,7 +43,6 @@ export async function debianMirror(): Promise<string> {
   return found.site;
 }
 
-/** The reasons that apt gives for a failure. */
 function reasonsOf({ stderr }: Ran): string[] {
   return [...stderr.matchAll(/^E: (.*)$/gm)].map(([, reason = ""]) => reason);
 }

@@ -86,7 +86,6 @@ function layOut(pieces: readonly Segment[], length: number): Kept[] {
   return kept;
 }
 
-/** Writes `numbers` as words of 8 bytes. */
 function words(bytes: Buffer, at: number, numbers: readonly number[]): void {
   for (const [index, number] of numbers.entries()) bytes.writeBigUInt64LE(BigInt(number), at + index * 8);
 }

@@ -28,8 +28,9 @@ const HELP = "name another mirror with --debian-mirror URL, or a package with --
 /** The consequence of using a package other than the pinned one. */
 const CONSEQUENCE = "the image's digest is another than the release's, and its bill of materials says what is in it";
 
-/** Checks `address`, the root of a mirror, and strips trailing slashes. Throws an InputError if its scheme is not supported. */
-export function mirrorAt(address: string): string {
+/** Checks the root of a mirror, if there is one, and strips trailing slashes. Throws an InputError if its scheme is not supported. */
+export function mirrorAt(address = process.env["DEBIAN_MIRROR"]): string | undefined {
+  if (!address) return undefined;
   if (/^(https?|file):$/.test(URL.parse(address)?.protocol ?? "")) return address.replace(/\/+$/, "");
   throw new InputError(`"${address}" is not the http, https or file URL of a Debian mirror`);
 }

@@ -34,10 +34,8 @@ const TEXTS = `usr/share/doc/${pkg.name}/licences`;
  */
 const PAGE = "bun-types/docs/project/license.mdx";
 
-/** The list of Bun's parts and their licences in the image. */
 const BUN_COPYRIGHT = "usr/share/doc/bun/copyright";
 
-/** The page in the image. */
 const BUN_PAGE = "usr/share/doc/bun/license.mdx";
 
 /**

@@ -22,13 +22,11 @@ export interface Disturbance {
   disturb(pod: Pod, draw: Draw): Promise<number>;
 }
 
-/** The same items in a drawn order. */
 function shuffled<T>(items: readonly T[], draw: Draw): T[] {
   const rest = [...items];
   return items.map(() => rest.splice(draw(rest.length), 1)[0] as T);
 }
 
-/** A storm of a drawn size. */
 async function storm(pod: Pod, draw: Draw, most: number): Promise<number> {
   const count = 1 + draw(most);
   await pod.storm(count, 1 + draw(Math.min(count, 500)));

@@ -28,14 +28,6 @@ ${old ? "" : `[plugins."io.containerd.cri.v1.images".pinned_images]\n  sandbox =
 `;
 }
 
-/** The resources used by a container engine and all that it has started. */
-export interface Taken {
-  /** Processor time of the engine, its helpers and the containers since it started, in seconds. */
-  readonly processorSeconds: number;
-  /** Memory charged to the containers now, in MiB. */
-  readonly memoryMiB: number;
-}
-
 /** Joins the group `daemon` in the cgroup `$0`, in the hierarchy that counts processor time (v1 or v2), and runs the rest. */
 const COUNTED = `for folder in /sys/fs/cgroup/cpuacct /sys/fs/cgroup; do
   [ -e "$folder/cgroup.procs" ] || continue
@@ -87,8 +79,8 @@ export class Containerd extends CriEngine {
     return this.output("images", "import", archive);
   }
 
-  /** The use so far of it and all that it has started. */
-  async taken(): Promise<Taken> {
+  /** The processor time of it and all that it has started so far, in seconds, and the memory charged to them now, in MiB. */
+  async taken(): Promise<Readonly<Record<"processorSeconds" | "memoryMiB", number>>> {
     const { cgroup } = this.host;
     const [time, memory] = (await this.host.output(["sh", "-ec", CHARGED, cgroup])).split("\n").map(Number);
     return { processorSeconds: (time ?? Number.NaN) / 1e9, memoryMiB: (memory ?? Number.NaN) / 2 ** 20 };

@@ -11,15 +11,6 @@ export type Namespaces = Readonly<Record<"network" | "pid" | "ipc", "POD" | "CON
 /** Those of an ordinary pod. */
 export const POD: Namespaces = { network: "POD", pid: "POD", ipc: "POD" };
 
-/** A sandbox as PodSandboxStatus describes it. */
-export interface Sandbox {
-  readonly state: string;
-  /** Empty if the pod has the node's network. */
-  readonly ip: string;
-  /** PID of pause on the host. */
-  readonly pid: number;
-}
-
 /** An engine that is asked over its socket. */
 export abstract class CriEngine extends Engine {
   readonly cri: Cri;
@@ -65,8 +56,8 @@ export abstract class CriEngine extends Engine {
     return (await this.cri.call("RunPodSandbox", { config: this.#config(name, namespaces) })).podSandboxId;
   }
 
-  /** The state of a sandbox. */
-  async sandbox(id: string): Promise<Sandbox> {
+  /** The state of a sandbox; its address, empty if it has the node's network; the PID of pause on the host. */
+  async sandbox(id: string): Promise<{ readonly state: string; readonly ip: string; readonly pid: number }> {
     const { status, info } = await this.cri.call("PodSandboxStatus", { id, verbose: true });
     const { pid } = JSON.parse(info["info"] ?? "{}") as { pid: number };
     return { state: status.state, ip: status.network?.ip ?? "", pid };

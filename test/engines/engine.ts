@@ -83,16 +83,6 @@ export abstract class Engine implements AsyncDisposable {
   }
 }
 
-/**
- * Starts an engine on `host`, which it owns from then on, for pods with the image `pause` and containers with the image
- * `busybox`; without them, for images alone.
- */
-export type StartEngine<E extends AsyncDisposable = Engine> = (
-  host: Host,
-  pause?: Image,
-  busybox?: Image,
-) => Promise<E>;
-
 /** Starts an engine of a generation on a new host, which is disposed of if the engine does not start. */
 export async function onNewHost<E extends AsyncDisposable>(
   generation: Generation,

@@ -3,33 +3,21 @@ import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Ran } from "../../scripts/command/run.ts";
 import { until } from "../../scripts/linux/proc.ts";
-import { Engine, type Member, type Pod, type PodOptions, type StartEngine } from "./engine.ts";
+import { Engine, type Member, type Pod, type PodOptions } from "./engine.ts";
 import type { Host } from "./host.ts";
 import { type Image, unpack } from "./images.ts";
 
 /** The mapping that a kubelet gives a pod with `hostUsers: false`: the first 65536, to unused ones. */
 export const MAPPING = { containerID: 0, hostID: 1_000_000, size: 65_536 };
 
-/** The part of the OCI runtime configuration (`config.json`) that the tests read and write. */
+/** The part of the OCI runtime configuration (`config.json`) that the tests change. */
 interface RuntimeSpec {
-  process: {
-    terminal: boolean;
-    user: { uid: number; gid: number };
-    args: string[];
-    env: string[];
-    capabilities: Readonly<Record<string, readonly string[]>>;
-    noNewPrivileges: boolean;
-  };
-  root: { path: string; readonly: boolean };
+  process: object;
+  root: object;
   hostname?: string;
-  annotations?: Readonly<Record<string, string>>;
-  mounts: { destination: string; type: string; source: string; options: readonly string[] }[];
-  linux: {
-    cgroupsPath: string;
-    namespaces: { type: string; path?: string }[];
-    resources: Record<string, unknown>;
-    seccomp?: unknown;
-  };
+  annotations: object;
+  mounts: { destination: string }[];
+  linux: { cgroupsPath: string; namespaces: { type: string; path?: string }[]; resources: object };
 }
 
 /** The limits of a bundle's cgroup and its system call filter. */
@@ -78,8 +66,8 @@ export class OciRuntime extends Engine {
   }
 
   /** Returns a function that starts the given runtime and unpacks the images once for all containers. */
-  static with(runtime: "runc" | "crun", { userNamespaces = false } = {}): StartEngine<OciRuntime> {
-    return async (host, pause, busybox) => {
+  static with(runtime: "runc" | "crun", { userNamespaces = false } = {}) {
+    return async (host: Host, pause: Image, busybox: Image): Promise<OciRuntime> => {
       const engine = new OciRuntime(host, [runtime], userNamespaces);
       await engine.unpack(pause, busybox);
       // Files are mapped as an engine does it; on the way to them a mapped root is just another user.
@@ -90,9 +78,9 @@ export class OciRuntime extends Engine {
   }
 
   /** Unpacks the images for all containers. */
-  protected async unpack(pause?: Image, busybox?: Image): Promise<void> {
-    if (busybox) await unpack(busybox.archive, join(this.host.folder, "busybox-root"));
-    if (pause) await this.load(pause.archive);
+  protected async unpack(pause: Image, busybox: Image): Promise<void> {
+    await unpack(busybox.archive, join(this.host.folder, "busybox-root"));
+    await this.load(pause.archive);
   }
 
   /** Unpacks the archive, whose files all sandboxes run from then on. */
@@ -124,10 +112,10 @@ export class OciRuntime extends Engine {
     const bundle = `bundle-${++this.#containers}`;
     const folder = join(this.host.folder, bundle);
     await mkdir(folder);
-    await this.host.output(["sh", "-c", `cd ${folder} && runc spec`]);
+    await this.host.output(["runc", "spec", "--bundle", folder]);
     const file = Bun.file(join(folder, "config.json"));
     const spec = (await file.json()) as RuntimeSpec;
-    spec.process.terminal = false;
+    Object.assign(spec.process, { terminal: false });
     const [type, id] = ["io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id"];
     spec.annotations = sandbox === undefined ? { [type]: "sandbox" } : { [type]: "container", [id]: sandbox };
     spec.linux.cgroupsPath = `${this.host.cgroup}/${bundle}`;
@@ -165,16 +153,13 @@ export class OciRuntime extends Engine {
    */
   async startPause(name: string, limits: Limits): Promise<Container> {
     const bundle = await this.#bundle(undefined, (spec) => {
-      spec.process.args = ["/pause"];
-      spec.process.user = { uid: 65535, gid: 65535 };
-      spec.process.env = [];
-      spec.process.capabilities = {};
-      spec.process.noNewPrivileges = true;
+      const user = { uid: 65535, gid: 65535 };
+      Object.assign(spec.process, { args: ["/pause"], user, env: [], capabilities: {}, noNewPrivileges: true });
       spec.root = { path: join(this.host.folder, "pause-root"), readonly: true };
       spec.hostname = name;
-      Object.assign(spec.linux.resources, { cpu: { shares: 2 }, pids: { limit: 1 } });
-      if (limits.memory) Object.assign(spec.linux.resources, { memory: { limit: limits.memory, swap: limits.memory } });
-      if (limits.seccomp) spec.linux.seccomp = limits.seccomp;
+      const memory = limits.memory && { limit: limits.memory, swap: limits.memory };
+      Object.assign(spec.linux.resources, { cpu: { shares: 2 }, pids: { limit: 1 }, memory });
+      Object.assign(spec.linux, { seccomp: limits.seccomp });
     });
     let container = await this.#start(name, bundle);
     // The limit of one process catches runc itself, where it wants one more thread after it has set the limit.
@@ -202,19 +187,13 @@ export class OciRuntime extends Engine {
       pause: pause.pid,
       join: async (member, script) => {
         const bundle = await this.#bundle(name, (spec) => {
-          spec.process.args = ["sh", "-c", script];
-          spec.process.env = ["PATH=/bin"];
+          Object.assign(spec.process, { args: ["sh", "-c", script], env: ["PATH=/bin"] });
           spec.root = { path: join(this.host.folder, "busybox-root"), readonly: true };
           delete spec.hostname;
-          const shared: Readonly<Record<string, string>> = {
-            network: "net",
-            ipc: "ipc",
-            uts: "uts",
-            user: "user",
-            ...(sharedPid ? { pid: "pid" } : {}),
-          };
+          const shared = new Map(Object.entries({ network: "net", ipc: "ipc", uts: "uts", user: "user" }));
+          if (sharedPid) shared.set("pid", "pid");
           for (const namespace of spec.linux.namespaces) {
-            const kind = shared[namespace.type];
+            const kind = shared.get(namespace.type);
             if (kind) namespace.path = `/proc/${pause.pid}/ns/${kind}`;
           }
           spec.mounts = spec.mounts.map((mount) =>

@@ -30,6 +30,10 @@ test.each(["^1.4.0", "../bun", "1.4.5 || 1.4.4"])("%s is no release", async (nam
 });
 
 test("no network", async () => {
-  const env = { npm_config_registry: "http://127.0.0.1:9", npm_config_cache: join(folder, "npm") };
+  const env = {
+    npm_config_registry: "http://127.0.0.1:9",
+    npm_config_noproxy: "127.0.0.1",
+    npm_config_cache: join(folder, "npm"),
+  };
   expect(await refusal([], env)).toMatch(/^error: cannot fetch bun@latest with npm: .*127\.0\.0\.1:9/);
 });

@@ -31,14 +31,13 @@ let built: Ran;
 let archive: ArchiveReader;
 let index: Index;
 let indexDescriptor: Descriptor;
-const manifests = new Map<string, Manifest>();
-const images = new Map<string, ReadImage>();
+const images = new Map<string, { readonly manifest: Manifest; readonly read: ReadImage }>();
 
 /** The manifest and the image of an architecture. */
-function of(architecture: string): { manifest: Manifest; read: ReadImage } {
-  const [manifest, read] = [manifests.get(architecture), images.get(architecture)];
-  if (!manifest || !read) throw new Error(`no image for ${architecture}`);
-  return { manifest, read };
+function of(architecture: string) {
+  const found = images.get(architecture);
+  if (!found) throw new Error(`no image for ${architecture}`);
+  return found;
 }
 
 beforeAll(async () => {
@@ -52,8 +51,7 @@ beforeAll(async () => {
   for (const descriptor of index.manifests) {
     const { architecture = "" } = descriptor.platform ?? {};
     const manifest = archive.document<Manifest>(descriptor);
-    manifests.set(architecture, manifest);
-    images.set(architecture, await archive.image(manifest));
+    images.set(architecture, { manifest, read: await archive.image(manifest) });
   }
 }, PATIENCE);
 

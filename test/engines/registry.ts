@@ -5,17 +5,15 @@ import type { Host } from "./host.ts";
 /** The address where it listens. The port is free: the host has its own network, with nothing else in it. */
 export const REGISTRY = "127.0.0.1:5000";
 
-/** An account that may use a registry. */
-export interface Account {
-  readonly name: string;
-  readonly password: string;
-}
-
 /**
  * Starts one that stores its content in `folder`: another with the same folder has the same content. It is open to
  * `account` alone, or to everybody.
  */
-export async function startRegistry(host: Host, folder: string, account?: Account): Promise<void> {
+export async function startRegistry(
+  host: Host,
+  folder: string,
+  account?: { readonly name: string; readonly password: string },
+): Promise<void> {
   await host.output(["ip", "link", "set", "lo", "up"]);
   const file = join(host.folder, "registry.yml");
   const accounts = join(host.folder, "accounts");

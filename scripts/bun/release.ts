@@ -1,11 +1,12 @@
 /** Pins a release of Bun in a copy of the project, and puts the result in place. */
 import { cp, link, mkdir, readdir, rename, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import pkg from "../../package.json";
 import { sha256Of } from "../command/kept.ts";
 import { DIST, ROOT } from "../command/project.ts";
 import { InputError, withProgress } from "../command/report.ts";
 import { run } from "../command/run.ts";
-import { download, nameOf, npm, RELEASES } from "../executable/bun.ts";
+import { download, integrityOf, nameOf, npm, RELEASES } from "../executable/bun.ts";
 import { refuseFullDisk } from "../executable/compile.ts";
 import { hostPlatform, PLATFORMS } from "../executable/platforms.ts";
 import { withFolder } from "../linux/folder.ts";
@@ -16,8 +17,9 @@ const PINS = ["package.json", "package-lock.json", "scripts/executable/bun.json"
 /** Room for two packages, two Buns, two executables and a third that is not yet cut, as a number of Buns. */
 const ROOM = 6;
 
-/** Throws an InputError unless there is room in dist/. */
+/** Throws an InputError unless there is room in dist/, and a lock file that pins the present Bun. */
 export async function refuseUnfit(): Promise<void> {
+  for (const platform of PLATFORMS) await integrityOf(platform, pkg.devDependencies.bun, ROOT);
   await mkdir(DIST, { recursive: true });
   await refuseFullDisk(DIST, process.execPath, ROOM);
 }
@@ -54,7 +56,7 @@ export async function prepare(release: string, project: string): Promise<string>
   const digests: Record<string, string> = {};
   for (const platform of PLATFORMS) {
     await withFolder(cache, async (folder) => {
-      const path = await download(platform, release, folder);
+      const path = await download(platform, release, project, folder);
       digests[platform.architecture] = await sha256Of(path);
       await rename(path, join(cache, nameOf(platform, release)));
     });

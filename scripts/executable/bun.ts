@@ -1,8 +1,11 @@
 /** Finds the Bun to compile into the executable: the one that runs this script, or the npm package's for the other platform. */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import pkg from "../../package.json";
 import { CACHE, kept, sha256Of } from "../command/kept.ts";
-import { InputError, notice, withProgress } from "../command/report.ts";
+import { ROOT } from "../command/project.ts";
+import { InputError, messageOf, notice, withProgress } from "../command/report.ts";
 import { run } from "../command/run.ts";
 import releases from "./bun.json";
 import { Elf } from "./elf.ts";
@@ -22,7 +25,7 @@ export interface Runtime {
   readonly path: string;
   /** The file's, in hexadecimal. */
   readonly sha256: string;
-  /** True if its digest is the one that bun.json pins. */
+  /** True if it comes from the npm package that package-lock.json pins. */
   readonly isPinned: boolean;
 }
 
@@ -30,6 +33,20 @@ export interface Runtime {
 async function fits(path: string, platform: Platform): Promise<boolean> {
   // The name of the loader is right behind the program headers, in the first page.
   return new Elf(await Bun.file(path).slice(0, 4096).bytes(), path).loader === platform.loader;
+}
+
+/** The digest of the platform's package of Bun `release`, as package-lock.json of `project` has it. Throws an InputError if it has none. */
+export async function integrityOf({ bunPackage }: Platform, release: string, project: string): Promise<string> {
+  const path = join(project, "package-lock.json");
+  let packages: Readonly<Record<string, { version?: string; integrity?: string }>>;
+  try {
+    ({ packages } = JSON.parse(await readFile(path, "utf8")));
+  } catch (error) {
+    throw new InputError(`package-lock.json cannot be read: ${messageOf(error)}`);
+  }
+  const entry = packages?.[`node_modules/${bunPackage}`];
+  if (entry?.version === release && entry.integrity) return entry.integrity;
+  throw new InputError(`package-lock.json does not pin ${bunPackage} ${release}`);
 }
 
 /** What npm says went wrong: with --json, in a document on standard output. */
@@ -55,12 +72,20 @@ export async function npm(spec: string, args: readonly string[], folder: string)
   throw new InputError(`cannot fetch ${spec} with npm: ${reasonOf(stdout, stderr) || `status ${status}`}`);
 }
 
-/** Downloads the platform's package of Bun `release` to `folder`, which npm checks by the registry's digest, and returns the path of its executable. */
-export async function download(platform: Platform, release: string, folder: string): Promise<string> {
+/**
+ * Downloads the platform's package of Bun `release` to `folder`, checks it against package-lock.json of `project`, and
+ * returns the path of its executable.
+ */
+export async function download(platform: Platform, release: string, project: string, folder: string): Promise<string> {
   const spec = `${platform.bunPackage}@${release}`;
+  const expected = await integrityOf(platform, release, project);
   await npm(spec, ["pack", spec, "--pack-destination", folder, "--prefer-offline"], folder);
   const [tarball = ""] = await Array.fromAsync(new Bun.Glob("*.tgz").scan({ cwd: folder, absolute: true }));
-  await new Bun.Archive(await Bun.file(tarball).bytes()).extract(folder, { glob: "package/bin/bun" });
+  const bytes = await readFile(tarball);
+  const digest = `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
+  if (digest !== expected)
+    throw new InputError(`${platform.bunPackage}: digest ${digest}, package-lock.json says ${expected}`);
+  await new Bun.Archive(bytes).extract(folder, { glob: "package/bin/bun" });
   return join(folder, "package", "bin", "bun");
 }
 
@@ -84,7 +109,7 @@ async function find(platform: Platform): Promise<Runtime> {
       );
     return { path: process.execPath, sha256, isPinned };
   }
-  const fetch = (folder: string) => download(platform, pinned, folder);
+  const fetch = (folder: string) => download(platform, pinned, ROOT, folder);
   const path = await kept(join(CACHE, nameOf(platform, pinned)), fetch, expected);
   if (!(await fits(path, platform))) throw new InputError(`${platform.bunPackage} does not use ${platform.loader}`);
   return { path, sha256: expected, isPinned: true };
@@ -97,7 +122,8 @@ const runtimes = new Map<Platform, Promise<Runtime>>();
  * The Bun for `platform`: found, checked and if need be fetched once per process. If it is the running one and not the
  * pinned one, a line says so.
  *
- * Throws an InputError if the running Bun is not the pinned version, or the package cannot be fetched or has another digest.
+ * Throws an InputError if the running Bun is not the pinned version, or the package cannot be fetched or is not the one
+ * that package-lock.json names.
  */
 export function runtimeFor(platform: Platform): Promise<Runtime> {
   const found = runtimes.get(platform) ?? find(platform);

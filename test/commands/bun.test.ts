@@ -2,11 +2,13 @@
 import { beforeAll, expect, test } from "bun:test";
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import pkg from "../../package.json";
 import { copyProject, runScript } from "../support/project.ts";
 import { temporary } from "../support/temporary.ts";
 
 const folder = temporary("bun");
 const root = join(folder, "project");
+const lock = join(root, "package-lock.json");
 const PINS = ["package.json", "package-lock.json", "scripts/executable/bun.json"];
 
 beforeAll(async () => {
@@ -36,4 +38,23 @@ test("no network", async () => {
     npm_config_cache: join(folder, "npm"),
   };
   expect(await refusal([], env)).toMatch(/^error: cannot fetch bun@latest with npm: .*127\.0\.0\.1:9/);
+});
+
+test.each([
+  ["that is cut off", (text: string) => text.slice(0, 1000), /^error: package-lock.json cannot be read: /],
+  [
+    "without Bun's packages",
+    (text: string) => text.replaceAll("@oven/", "@other/"),
+    /does not pin @oven\/bun-linux-x64 /,
+  ],
+  [
+    "that pins another Bun",
+    (text: string) => text.replaceAll(`"version": "${pkg.devDependencies.bun}"`, '"version": "1.4.0"'),
+    /does not pin @oven\/bun-linux-x64 /,
+  ],
+])("a lock file %s", async (_, damage, line) => {
+  const whole = await Bun.file(lock).text();
+  await Bun.write(lock, damage(whole));
+  expect(await refusal([])).toMatch(line);
+  await Bun.write(lock, whole);
 });

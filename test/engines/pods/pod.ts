@@ -108,7 +108,7 @@ interface Case {
 }
 
 /** The longest stop of an engine that need not kill, in milliseconds: they wait at least ten seconds before they kill. */
-const QUICK = 8000;
+export const QUICK = 8000;
 
 /** The case that each engine adds its privileges to. */
 const AT_REST = "pause sleeps as PID 1, with one thread and its handlers";

@@ -4,15 +4,13 @@ import { hasEnded, isReady, until } from "../../scripts/linux/proc.ts";
 import { SIGTERM } from "../../scripts/linux/signals.ts";
 import type { Launch } from "./launch.ts";
 import { mustRecord, referenceAnswer } from "./record.ts";
-import { NEEDS_OTHER_USER, NEEDS_PID_ONE, NEEDS_ROOT, testUnless } from "./skip.ts";
+import { NEEDS_OTHER_USER, NEEDS_PID_ONE, testUnless } from "./skip.ts";
 import { OURS, type Outcome, start } from "./subject.ts";
 
 /** A case: everything of the launch but the program, and its surroundings. */
 export interface Case extends Omit<Launch, "program"> {
   readonly pidOne?: boolean;
-  /** The case needs root, for what no user may do. */
-  readonly root?: boolean;
-  /** Anything else that this machine lacks for the case. */
+  /** Anything that this machine lacks for the case. */
   readonly missing?: string | undefined;
 }
 
@@ -33,16 +31,6 @@ export async function observe(program: string, { pidOne = false, ...launch }: Ca
   return { ready, ...(await subject.ended()) };
 }
 
-/** The reason a case cannot run on this machine, or undefined. */
-function missingFor({ pidOne, root, user, missing }: Case): string | undefined {
-  return (
-    missing ??
-    (pidOne ? NEEDS_PID_ONE : undefined) ??
-    (root ? NEEDS_ROOT : undefined) ??
-    (user ? NEEDS_OTHER_USER : undefined)
-  );
-}
-
 /** An observation without fields that are null or empty, as it is recorded. */
 const brief = (it: Observation) =>
   Object.fromEntries(Object.entries(it).filter(([, value]) => value !== null && value !== ""));
@@ -53,7 +41,7 @@ const brief = (it: Observation) =>
  * @param about with the title the case's name in the record
  */
 export function sameAsReference(about: string, title: string, it: Case, more: (ours: Observation) => void): void {
-  const missing = missingFor(it);
+  const missing = it.missing ?? (it.pidOne ? NEEDS_PID_ONE : undefined) ?? (it.user ? NEEDS_OTHER_USER : undefined);
   const place = it.pidOne ? "PID 1" : "another PID";
   testUnless(missing, `${title}, ${place}`, async () => {
     const ours = await observe(OURS, it);

@@ -25,29 +25,23 @@ export const MACHINE: Generation = {
   root: () => Promise.resolve(undefined),
 };
 
-/** Debian 13's engines, and gVisor. */
-export const TRIXIE: Generation = {
-  name: "Debian 13",
-  takes: () => ["debootstrap"],
-  root: () => debianRoot("trixie", [...ENGINES, "runsc"]),
-};
+/** The engines of a suite of Debian. */
+function debian(name: string, suite: string, ...more: readonly string[]): Generation {
+  return { name, takes: () => ["debootstrap"], root: () => debianRoot(suite, [...ENGINES, ...more]) };
+}
 
-/** Debian sid's engines. */
-const UNSTABLE: Generation = {
-  name: "Debian sid",
-  takes: () => ["debootstrap"],
-  root: () => debianRoot("sid", ENGINES),
-};
+/** Debian 13's engines, and gVisor. */
+export const TRIXIE: Generation = debian("Debian 13", "trixie", "runsc");
 
 /**
- * The same, or undefined if sid cannot be installed and no earlier root is kept: its packages are not always
+ * Debian sid's engines, or undefined if sid cannot be installed and no earlier root is kept: its packages are not always
  * installable together, which is no fault of what is tested.
  */
 export const SID: Generation | undefined = await (async () => {
-  if (process.getuid?.() !== 0 || !Bun.which("debootstrap")) return UNSTABLE;
+  const sid = debian("Debian sid", "sid");
   try {
-    await UNSTABLE.root();
-    return UNSTABLE;
+    if (process.getuid?.() === 0 && Bun.which("debootstrap")) await sid.root();
+    return sid;
   } catch (error) {
     console.log(`Debian sid is left out, it cannot be installed today: ${error}`);
     return undefined;

@@ -40,11 +40,6 @@ chown -R ${USER.id}:${USER.id} "$1" ${RUN_ROOT}`;
 /** The words that run a command as that user. */
 const BECOME_USER = ["setpriv", `--reuid=${USER.id}`, `--regid=${USER.id}`, "--clear-groups"] as const;
 
-/** The storage configuration, with images and containers in `folder`. */
-function storage(folder: string): string {
-  return `[storage]\ndriver = "overlay"\ngraphroot = "${folder}/store"\nrunroot = "${RUN_ROOT}"\n`;
-}
-
 /** Podman on one host. */
 export class Podman extends CommandLine {
   /** True if an ordinary user runs it. */
@@ -61,17 +56,14 @@ export class Podman extends CommandLine {
     this.#rootless = rootless;
   }
 
-  /** Configures podman and loads the images. */
-  static start(this: void, host: Host, pause?: Image | Pulled, busybox?: Image): Promise<Podman> {
-    return Podman.#start(host, false, pause, busybox);
-  }
-
-  /** The same as an ordinary user with subordinate IDs. */
-  static startRootless(this: void, host: Host, pause?: Image | Pulled, busybox?: Image): Promise<Podman> {
-    return Podman.#start(host, true, pause, busybox);
-  }
-
-  static async #start(host: Host, rootless: boolean, pause?: Image | Pulled, busybox?: Image): Promise<Podman> {
+  /** Configures podman, run by root or by an ordinary user with subordinate IDs, and loads the images. */
+  static async start(
+    this: void,
+    host: Host,
+    pause?: Image | Pulled,
+    busybox?: Image,
+    rootless = false,
+  ): Promise<Podman> {
     const { folder } = host;
     const env = {
       CONTAINERS_CONF: `${folder}/containers.conf`,
@@ -85,12 +77,11 @@ export class Podman extends CommandLine {
     const podman = new Podman(host, rootless, env, pause, busybox);
     // The hard limits of this machine may be below podman's defaults, and only a privileged root can raise them.
     const [files, processes] = (await host.output(["sh", "-c", "ulimit -Hn; ulimit -Hp"])).split("\n");
-    const limits = [
-      `"nofile=${files}:${files}"`,
-      ...(processes === "unlimited" ? [] : [`"nproc=${processes}:${processes}"`]),
-    ];
+    const limits = [`"nofile=${files}:${files}"`];
+    if (processes !== "unlimited") limits.push(`"nproc=${processes}:${processes}"`);
     await Bun.write(env.CONTAINERS_CONF, configuration(folder, limits, podman.pause));
-    await Bun.write(env.CONTAINERS_STORAGE_CONF, storage(folder));
+    const storage = `[storage]\ndriver = "overlay"\ngraphroot = "${folder}/store"\nrunroot = "${RUN_ROOT}"\n`;
+    await Bun.write(env.CONTAINERS_STORAGE_CONF, storage);
     for (const image of [pause, busybox]) if (image?.archive) await podman.load(image.archive);
     return podman;
   }

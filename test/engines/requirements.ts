@@ -1,7 +1,8 @@
 /** Decides whether an engine's tests run here: if the engine is not installed, they are skipped with a reason, which CI counts as a failure. */
-import { afterAll, beforeAll, describe, test } from "bun:test";
+import { beforeAll, describe, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { NEEDS_ROOT, notInstalled } from "../support/skip.ts";
 import { GENERATIONS, type Generation } from "./generations.ts";
 import { Host } from "./host.ts";
 import { record } from "./results.ts";
@@ -9,23 +10,11 @@ import { record } from "./results.ts";
 /** The longest that one test or one start of an engine may take, in milliseconds: a slow machine must not fail. */
 export const PATIENCE = 180_000;
 
-/** Describes tests that need root, a C compiler for the reference, a static busybox and `commands`, and records how long they take. */
+/** Describes tests that need root, a C compiler for the reference, a static busybox and `commands`. */
 export function describeEngine(name: string, commands: readonly string[], body: () => void): void {
-  const lacking = ["cc", "busybox", "unshare", "nsenter", ...commands].filter((command) => !Bun.which(command));
-  const missing =
-    process.getuid?.() !== 0 ? "needs root" : lacking.length > 0 && `not installed: ${lacking.join(", ")}`;
-  if (missing) {
-    test.skip(`${name}: ${missing}`, () => {});
-    return;
-  }
-  describe(name, () => {
-    let start = 0;
-    beforeAll(() => {
-      start = performance.now();
-    });
-    body();
-    afterAll(() => record(`${name}, all its tests`, { seconds: Math.round((performance.now() - start) / 1000) }));
-  });
+  const missing = NEEDS_ROOT ?? notInstalled("cc", "busybox", "unshare", "nsenter", ...commands);
+  if (missing === undefined) describe(name, body);
+  else test.skip(`${name}: ${missing}`, () => {});
 }
 
 /**
@@ -39,23 +28,15 @@ export function given(name: "CRIO" | "KUBELET", what: string): string | undefine
   return path && resolve(path);
 }
 
-/** Further needs of tests of generations. */
-export interface Terms {
-  /** Further commands that must be installed. */
-  readonly tools?: readonly string[];
-  /** The generations; default: all. */
-  readonly of?: readonly Generation[];
-}
-
 /**
- * Describes tests for every generation of container engines. Its system and its versions of `programs` are printed and
- * recorded.
+ * Describes tests for generations of container engines that have `programs`, whose versions are printed and recorded, and
+ * need `tools` besides.
  */
 export function describeGenerations(
   name: string,
   programs: readonly string[],
   body: (generation: Generation) => void,
-  { tools = [], of = GENERATIONS }: Terms = {},
+  { tools = [], of = GENERATIONS }: { readonly tools?: readonly string[]; readonly of?: readonly Generation[] } = {},
 ): void {
   for (const generation of of) {
     describeEngine(`${name} of ${generation.name}`, generation.takes([...programs, ...tools]), () => {

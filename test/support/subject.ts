@@ -41,11 +41,6 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** The end of a process by its exit status, or null, and by its status in a shell: 128 and the number of the signal. */
-export function endOf(exit: number | null, status: number): Pick<Outcome, "exit" | "signal"> {
-  return { exit, signal: exit === null ? status - 128 : null };
-}
-
 /** A running program under test. */
 export interface Subject {
   /** Its PID as this process sees it. */
@@ -61,7 +56,7 @@ export interface Subject {
 }
 
 /** The place of a start: PID 1 of a new namespace or not, and a script before it. */
-export interface Placement {
+interface Placement {
   readonly pidOne?: boolean;
   /** A shell script run as the process that then becomes the program: `"$@"` stands for it. */
   readonly before?: string;
@@ -84,7 +79,8 @@ export async function start(spec: Launch, placement: Placement = {}): Promise<Su
   }
   const ended = async (): Promise<Outcome> => {
     const [status, stdout, stderr] = await end;
-    return { ...endOf(child.exitCode, status), stdout, stderr };
+    // As in a shell the status is 128 and the number of a signal that ended it.
+    return { exit: child.exitCode, signal: child.exitCode === null ? status - 128 : null, stdout, stderr };
   };
   return {
     pid,

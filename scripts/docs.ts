@@ -62,9 +62,5 @@ function wrong(name: string): string[] {
   return found;
 }
 
-try {
-  const found = DOCUMENTS.flatMap((pattern) => [...new Glob(pattern).scanSync({ cwd: ROOT })].sort()).flatMap(wrong);
-  if (found.length > 0) throw new InputError(found.join("; "));
-} catch (error) {
-  fail(error);
-}
+const found = DOCUMENTS.flatMap((pattern) => [...new Glob(pattern).scanSync({ cwd: ROOT })].sort()).flatMap(wrong);
+if (found.length > 0) fail(new InputError(found.join("; ")));

@@ -8,23 +8,17 @@ import type { Program } from "./programs.ts";
 import { readyTime, waitReady } from "./start.ts";
 import type { Add } from "./statistics.ts";
 
-/** The memory of one process, in KiB. */
-export interface Weight {
-  readonly rss: number;
-  readonly anonymous: number;
-  /** Proportional set size: each page divided by the number of processes that map it. Undefined for users other than root. */
-  readonly pss: number | undefined;
-  readonly pageTables: number;
-}
-
 const IS_ROOT = process.getuid?.() === 0;
 
 /** The reason to leave some figures out for users other than root. */
 export const NOT_DUMPABLE =
   "PSS and open descriptors are left out: pause-ts is not dumpable, so only root may see its own.";
 
-/** Weighs a process: proc_pid_status(5), proc_pid_smaps(5). A figure is NaN if it has ended. */
-export function weigh(pid: number): Weight {
+/**
+ * Weighs a process, in KiB: proc_pid_status(5), proc_pid_smaps(5). A figure is NaN if it has ended. The proportional set size,
+ * each page divided by the number of processes that map it, is undefined for users other than root.
+ */
+export function weigh(pid: number) {
   const now = status(pid);
   const kib = (name: string) => Number.parseInt(now?.[name] ?? "", 10);
   const pss = () => Number(/^Pss: *(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1]);

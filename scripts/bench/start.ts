@@ -35,14 +35,11 @@ export function waitReady(pid: number, ready: Readiness): void {
   }
 }
 
-/** The cost of a start until a program was ready; processor time and page faults include its end, by SIGKILL or by itself. */
-export interface Start extends Ended {
-  /** Wall time from before it is started, in milliseconds. */
-  readonly time: number;
-}
-
-/** Starts `program`, waits until it is ready and ends it. The measurement throws if it is not ready after 10 s. */
-export function readyTime({ path, args, ready }: Program): () => Start {
+/**
+ * Starts `program`, waits until it is ready and ends it: the wall time from before it is started until then, in milliseconds.
+ * Processor time and page faults include its end, by SIGKILL or by itself. The measurement throws if it is not ready after 10 s.
+ */
+export function readyTime({ path, args, ready }: Program): () => Ended & { readonly time: number } {
   const program = command([path, ...args]);
   return () => {
     const start = performance.now();

@@ -9,13 +9,8 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** The surroundings of a command. */
-export interface Surroundings {
-  /** The working directory; default: this process's. */
-  readonly cwd?: string | undefined;
-  /** Variables to add to this process's environment. */
-  readonly env?: Readonly<Record<string, string>> | undefined;
-}
+/** The working directory of a command, by default this process's, and variables to add to this process's environment. */
+type Surroundings = { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> };
 
 /** Runs `command` without any input. Throws if it cannot be started. */
 export async function run(command: readonly string[], { cwd, env }: Surroundings = {}): Promise<Ran> {

@@ -19,12 +19,6 @@ export interface Part {
   readonly texts: readonly string[];
 }
 
-/** A text and its path in the image, without a leading slash. */
-export interface Text {
-  readonly path: string;
-  readonly body: string;
-}
-
 /** Folder of the licence texts in the image: one file for each SPDX identifier, however many components have it. */
 const TEXTS = `usr/share/doc/${pkg.name}/licences`;
 
@@ -198,12 +192,12 @@ export function textsOfBun(): string[] {
 }
 
 /**
- * All texts for the image except the copyright files of Debian's packages.
+ * All texts for the image except the copyright files of Debian's packages, and their paths, without a leading slash.
  *
  * Throws an InputError if a text or Bun's list of its parts cannot be read.
  */
-export function licenceTexts(): Text[] {
-  const texts = allIdentifiers().map((identifier): Text => {
+export function licenceTexts(): { path: string; body: string }[] {
+  const texts = allIdentifiers().map((identifier) => {
     const list = readPackaged(`spdx-license-list/licenses/${identifier}.json`);
     const { licenseText } = JSON.parse(list) as { licenseText: string };
     return { path: textPath(identifier), body: `${licenseText.trimEnd()}\n` };

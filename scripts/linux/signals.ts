@@ -21,15 +21,10 @@ export function signalSet(...signals: readonly number[]): Uint32Array {
   return set;
 }
 
-/** The highest number: `_NSIG` of asm/signal.h, less one. */
-const LAST = 64;
-/** SIGCANCEL and SIGSETXID, which glibc keeps for itself: nptl(7). */
-const OF_LIBC: readonly number[] = [32, 33];
-
-/** 1 to 64 without those that glibc keeps and `left`. */
+/** All, 1 to 64 (asm/signal.h), without `left` and SIGCANCEL and SIGSETXID (32, 33), which glibc keeps for itself: nptl(7). */
 function allBut(...left: readonly number[]): readonly number[] {
-  const numbers = Array.from({ length: LAST }, (_, index) => index + 1);
-  return numbers.filter((number) => !OF_LIBC.includes(number) && !left.includes(number));
+  const numbers = Array.from({ length: 64 }, (_, index) => index + 1);
+  return numbers.filter((number) => ![32, 33, ...left].includes(number));
 }
 
 /** The signals that a program can handle, ignore and block: all but KILL and STOP. */

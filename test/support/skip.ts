@@ -74,13 +74,7 @@ export function notInstalled(...commands: readonly string[]): string | undefined
  * Defines a test that is skipped, with the reason in its title, unless there is none.
  *
  * @param missing what this machine lacks for it; undefined, false or empty if nothing
- * @param timeout in milliseconds; the runner's own if left out
  */
-export function testUnless(
-  missing: string | undefined | false,
-  title: string,
-  body: () => void | Promise<void>,
-  timeout?: number,
-): void {
-  test.skipIf(Boolean(missing))(missing ? `${title} (skipped: ${missing})` : title, body, timeout);
+export function testUnless(missing: string | undefined | false, title: string, body: () => void | Promise<void>): void {
+  test.skipIf(Boolean(missing))(missing ? `${title} (skipped: ${missing})` : title, body);
 }

@@ -131,7 +131,8 @@ export async function writeFolder(path: string, platform: Platform, { origin, su
       await writeFile(tar, await tarOf([top, ...entries], origin.time));
     }
     await mkdir(folder);
-    await output(["tar", "-x", "--no-same-owner", "--preserve-permissions", "--directory", folder, "--file", tar]);
+    // The letters are busybox's too: keeps modes, and gives everything to whoever runs this.
+    await output(["tar", "-x", "-p", "-o", "-C", folder, "-f", tar]);
     await rename(folder, path);
   });
 }

@@ -104,12 +104,12 @@ export async function bundle(platform: Platform, outfile: string, main = MAIN): 
  * Throws an InputError if Bun cannot be fetched, sealed or cut, the sources do not compile or the folder cannot be
  * written to.
  */
-export async function compile(platform: Platform, path: string, main = MAIN): Promise<void> {
+export async function compile(platform: Platform, path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   await withFolder(dirname(path), async (folder) => {
     // The name goes into the executable, so it is always the same.
     const outfile = join(folder, "pause");
-    await bundle(platform, outfile, main);
+    await bundle(platform, outfile);
     const bytes = await readFile(outfile);
     forgetBuilder(bytes);
     const room = freeRoom(bytes);

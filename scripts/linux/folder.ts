@@ -5,6 +5,9 @@ import { join } from "node:path";
 /** Before PID and number: the PID namespace, for PIDs of another one mean nothing here. Short, for paths of sockets end at 107 bytes: unix(7). */
 const PREFIX = `.pause-ts-${statSync("/proc/self/ns/pid").ino.toString(36)}-`;
 
+/** A folder's name, with the PID. */
+const NAME = new RegExp(`^\\${PREFIX}(\\d+)-\\d+$`);
+
 /** The folders of this process. */
 const made = new Set<string>();
 let count = 0;
@@ -15,8 +18,9 @@ process.on("exit", () => {
 /** Removes what earlier processes have left in the folder `parent`. What cannot be removed stays. */
 export function removeLeft(parent: string): void {
   for (const name of existsSync(parent) ? readdirSync(parent) : []) {
+    const [, pid] = NAME.exec(name) ?? [];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
     const path = join(parent, name);
-    if (!name.startsWith(PREFIX) || existsSync(`/proc/${Number.parseInt(name.slice(PREFIX.length), 10)}`)) continue;
     try {
       // In a folder for all users, another user may have given it that name.
       if (lstatSync(path).uid === process.getuid?.()) rmSync(path, { recursive: true, force: true });

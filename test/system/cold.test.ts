@@ -53,7 +53,10 @@ testUnless(obstacle, "killed while it measures, it leaves nothing either", async
   const before = devices();
   const source = `const { coldStarts } = await import(${JSON.stringify(join(ROOT, "scripts", "bench", "cold.ts"))});
     await coldStarts(${JSON.stringify(programs)}, 1e6);`;
-  const child = Bun.spawn([process.execPath, "-e", source], { stdio: ["ignore", "ignore", "inherit"] });
+  const child = Bun.spawn([process.execPath, "-e", source], {
+    env: process.env,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   try {
     await until("the disk", () => devices() > before);
   } finally {

@@ -1,5 +1,5 @@
-/** Roots and sources made of Debian packages of any suite and architecture. */
-import { mkdir, readdir, symlink } from "node:fs/promises";
+/** Roots made of Debian packages of any suite and architecture. */
+import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { Apt } from "../../scripts/debian/apt.ts";
 
@@ -16,24 +16,4 @@ export async function unpackRoot(apt: Apt, names: readonly string[], root: strin
   const unpack =
     'for file in cache/archives/*.deb; do dpkg-deb --fsys-tarfile "$file" | tar -x --keep-directory-symlink -C "$1"; done';
   await apt.run("sh", "-ec", unpack, "unpack", root);
-}
-
-/**
- * Downloads and unpacks a source package of the suite, patched, and returns its version and the tree.
- * Needs dpkg-source (package dpkg-dev).
- */
-export async function unpackSource(
-  apt: Apt,
-  name: string,
-): Promise<{ readonly version: string; readonly tree: string }> {
-  const versions = await apt.run("apt-cache", "showsrc", "--only-source", name);
-  const version = versions.match(/^Version: (.*)$/m)?.[1];
-  if (version === undefined) throw new Error(`there is no source package ${name}`);
-  await apt.run("apt-get", "source", "-q", "--download-only", `${name}=${version}`);
-  const [description = ""] = (await readdir(apt.folder)).filter(
-    (file) => file.startsWith(`${name}_`) && file.endsWith(".dsc"),
-  );
-  const tree = join(apt.folder, `source-${name}`);
-  await apt.run("dpkg-source", "--no-check", "-x", description, tree);
-  return { version, tree };
 }

@@ -4,11 +4,8 @@ import { basename, join } from "node:path";
 import type { Subprocess } from "bun";
 import { ROOT } from "../../scripts/command/project.ts";
 import { output, type Ran, run } from "../../scripts/command/run.ts";
-import { childrenOf, type Process, processAt, processes, status, until } from "../../scripts/linux/proc.ts";
+import { childrenOf, type Process, processAt, status, until } from "../../scripts/linux/proc.ts";
 import { temporary } from "../support/temporary.ts";
-
-/** A command started on a host: the caller reads its output. */
-export type HostProcess = Subprocess<"ignore", "pipe", "pipe">;
 
 /**
  * Makes namespaces with a process 1 that reaps and an empty /run, prints the PID of their holder and `ready`, waits
@@ -103,17 +100,7 @@ export class Host implements AsyncDisposable {
     return ["nsenter", `--target=${this.#holder}`, "--mount", "--uts", "--ipc", "--net", pid, "--"];
   }
 
-  /** Starts a command on the host, in its root folder, and returns at once. */
-  spawn(command: readonly string[], env: Readonly<Record<string, string>> = {}): HostProcess {
-    return Bun.spawn([...this.#enter, ...command], {
-      env: { ...process.env, ...env },
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-  }
-
-  /** Runs a command on the host to its end. */
+  /** Runs a command on the host, in its root folder, to its end. */
   run(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
     return run([...this.#enter, ...command], { env });
   }
@@ -156,11 +143,6 @@ export class Host implements AsyncDisposable {
     const now = status(pid, this.proc());
     if (!now) throw new Error(`there is no process ${pid} on the host`);
     return now;
-  }
-
-  /** Every process of the host. */
-  processes(): Process[] {
-    return processes(this.proc());
   }
 
   /** The children of `pid`, zombies included. */

@@ -1,12 +1,12 @@
 /** The images that the tests give to engines: pause as shipped, the C reference, and a busybox for everything else. */
-import { chmod, cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { chmod, cp, mkdir, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ROOT } from "../../scripts/command/project.ts";
 import { output } from "../../scripts/command/run.ts";
 import { hostPlatform } from "../../scripts/executable/platforms.ts";
 import { digestOf } from "../../scripts/image/oci.ts";
-import { compileStatic } from "../../scripts/reference/compile.ts";
+import { compileStatic, NO_REFERENCE } from "../../scripts/reference/compile.ts";
 import { image } from "../support/project.ts";
+import { temporary } from "../support/temporary.ts";
 
 /** An image in a file that every engine can import. */
 export interface Image {
@@ -37,44 +37,46 @@ export async function imageOf(root: string, reference: string, config: object): 
   return { archive, reference };
 }
 
-/** The search path that builders give an image that sets none. */
-const SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** The configuration of a pause image, with the search path that builders give an image that sets none. */
+const PAUSE = {
+  Entrypoint: ["/pause"],
+  User: "65535:65535",
+  Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+};
 
-/** The configuration of a pause image. */
-const PAUSE = { Entrypoint: ["/pause"], User: "65535:65535", Env: [`PATH=${SEARCH}`] };
-
-/** The archive of the image as shipped, for this machine; built once per run. */
-let shipped: Promise<Image> | undefined;
-
-/** The image of pause as shipped: what `npm run image` builds. */
-export function pauseImage(): Promise<Image> {
-  shipped ??= (async () => {
-    const built = { archive: join(ROOT, "dist", "engines", "pause.oci.tar"), reference: "localhost/pause-ts:test" };
-    const platform = `linux/${hostPlatform().architecture}`;
-    const options = ["--platform", platform, "--tag", built.reference, "--output", built.archive];
-    const { status, stderr } = await image(options);
-    if (status !== 0) throw new Error(stderr);
-    return built;
-  })();
-  return shipped;
+/** Returns a function that makes an image, once. */
+function once(make: () => Promise<Image>): () => Promise<Image> {
+  let made: Promise<Image> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
-/** The image of the C reference, compiled here, below `folder`. Throws without a C compiler and a static libc. */
-export async function referenceImage(folder: string): Promise<Image> {
+/** The image of pause as shipped, for this machine: what `npm run image` builds. */
+export const pauseImage: () => Promise<Image> = once(async () => {
+  const built = { archive: join(temporary("pause"), "pause.oci.tar"), reference: "localhost/pause-ts:test" };
+  const options = ["--platform", hostPlatform().id, "--tag", built.reference, "--output", built.archive];
+  const { status, stderr } = await image(options);
+  if (status !== 0) throw new Error(stderr);
+  return built;
+});
+
+/** The image of the C reference, compiled here. Throws without a C compiler and a static libc. */
+export const referenceImage: () => Promise<Image> = once(async () => {
   const pause = compileStatic();
-  if (!pause) throw new Error("there is no C compiler with a static libc here");
-  const root = join(await mkdtemp(join(folder, "reference-")), "root");
+  if (!pause) throw new Error(NO_REFERENCE);
+  const root = join(temporary("reference"), "root");
   await mkdir(root);
   await cp(pause, join(root, "pause"));
   await chmod(join(root, "pause"), 0o755);
   return imageOf(root, "localhost/pause-reference:test", PAUSE);
-}
+});
 
-/** A new folder below `folder` with busybox and its links in /bin. */
-export async function busyboxRoot(folder: string): Promise<string> {
-  const root = join(await mkdtemp(join(folder, "busybox-")), "root");
-  await mkdir(join(root, "bin"), { recursive: true });
-  await mkdir(join(root, "tmp"));
+/** A new folder with busybox and its links in /bin. */
+export async function busyboxRoot(): Promise<string> {
+  const root = join(temporary("busybox"), "root");
+  for (const name of ["bin", "tmp"]) await mkdir(join(root, name), { recursive: true });
   await cp(Bun.which("busybox") ?? "", join(root, "bin", "busybox"));
   for (const name of (await output(["busybox", "--list"])).trim().split("\n")) {
     if (name !== "busybox") await symlink("busybox", join(root, "bin", name));
@@ -82,10 +84,10 @@ export async function busyboxRoot(folder: string): Promise<string> {
   return root;
 }
 
-/** The image of containers that join pods, and of the smoke test's orphan: a static busybox, below `folder`. */
-export async function busyboxImage(folder: string): Promise<Image> {
-  return imageOf(await busyboxRoot(folder), "localhost/busybox:test", { Env: ["PATH=/bin"] });
-}
+/** The image of containers that join pods, and of the smoke test's orphan: a static busybox. */
+export const busyboxImage: () => Promise<Image> = once(async () =>
+  imageOf(await busyboxRoot(), "localhost/busybox:test", { Env: ["PATH=/bin"] }),
+);
 
 /** Unpacks the layers of an image's archive into `root`, for runtimes that take a folder. */
 export async function unpack(archive: string, root: string): Promise<void> {

@@ -67,7 +67,7 @@ poweroff -f
 `;
 
 /** Puts the machine's program, its images and the kernel's modules into /test in `root`. */
-async function furnish(root: string, folder: string, { modules }: Kernel): Promise<void> {
+async function furnish(root: string, { modules }: Kernel): Promise<void> {
   const test = join(root, "test");
   await mkdir(join(test, "modules"), { recursive: true });
   for (const [index, name] of MODULES.entries()) {
@@ -85,8 +85,8 @@ async function furnish(root: string, folder: string, { modules }: Kernel): Promi
   await copyFile(join(import.meta.dir, "..", "cri.proto"), join(test, "cri.proto"));
   const images: Readonly<Record<keyof Images, Image>> = {
     pause: await pauseImage(),
-    reference: await referenceImage(folder),
-    busybox: await busyboxImage(folder),
+    reference: await referenceImage(),
+    busybox: await busyboxImage(),
   };
   const there: Record<string, Image> = {};
   for (const [name, { archive, reference }] of Object.entries(images)) {
@@ -106,7 +106,7 @@ export async function runMachine(folder: string, seconds: number): Promise<Reado
   const root = join(folder, "root");
   await unpackRoot(apt, PACKAGES, root);
   for (const name of ["dev", "proc", "root", "run", "sys", "tmp"]) await mkdir(join(root, name), { recursive: true });
-  await furnish(root, folder, system);
+  await furnish(root, system);
   for (const [name, text] of Object.entries(SETTINGS)) await Bun.write(join(root, "etc", name), text);
   await Bun.write(join(root, "init"), INIT);
   await chmod(join(root, "init"), 0o755);

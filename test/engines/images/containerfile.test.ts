@@ -1,20 +1,22 @@
 /** The Containerfile gives the same files and configuration as `npm run image`, with every builder. */
 import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { cp } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, cp, mkdir, readdir, realpath, symlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import pkg from "../../../package.json";
+import { CACHE } from "../../../scripts/command/kept.ts";
 import { ROOT } from "../../../scripts/command/project.ts";
+import { output } from "../../../scripts/command/run.ts";
 import { hostPlatform, PLATFORMS } from "../../../scripts/executable/platforms.ts";
 import { rfc3339 } from "../../../scripts/image/provenance.ts";
 import { ArchiveReader, type Manifest, type ReadImage } from "../../support/image-reader.ts";
-import { image } from "../../support/project.ts";
+import { image, POOL } from "../../support/project.ts";
 import { temporary } from "../../support/temporary.ts";
 import { Docker } from "../docker.ts";
 import { type CommandLine, onNewHost } from "../engine.ts";
 import { MACHINE } from "../generations.ts";
-import type { Image } from "../images.ts";
+import { busyboxRoot, type Image, imageOf } from "../images.ts";
 import { Podman } from "../podman.ts";
 import { describeEngine } from "../requirements.ts";
-import { builderImage } from "./builder.ts";
 
 // For a build, including the copying of a large builder image.
 setDefaultTimeout(600_000);
@@ -24,19 +26,44 @@ const TIME = 1_700_000_000;
 const SOURCE = "https://git.example/pause-ts";
 
 /**
- * A docker client that can build with BuildKit: any before 23 can, later ones with the plugin buildx. There may be
- * several clients on PATH; undefined if none can.
+ * A builder for the Containerfile that needs no network: this machine's Node, npm and tar (busybox's sets no times of
+ * links), npm's cache with the packages of package-lock.json and the runtimes for all platforms, and a Debian mirror with
+ * the pinned libc6.
  */
-const BUILDKIT = (process.env["PATH"] ?? "")
-  .split(":")
-  .map((folder) => join(folder, "docker"))
-  .find((client) => {
-    const said = (...args: readonly string[]) => (Bun.which(client) ? Bun.spawnSync([client, ...args]) : undefined);
-    const version = said("--version")
-      ?.stdout.toString()
-      .match(/version (\d+)/)?.[1];
-    return version && (Number(version) < 23 || said("buildx", "version")?.exitCode === 0);
-  });
+async function builderImage(): Promise<Image> {
+  const root = await busyboxRoot();
+  const node = await realpath(Bun.which("node") ?? "");
+  const npm = dirname(dirname(await realpath(Bun.which("npm") ?? "")));
+  await cp(node, join(root, "bin", "node"));
+  await cp(npm, join(root, "lib", "node_modules", "npm"), { recursive: true });
+  await symlink("../lib/node_modules/npm/bin/npm-cli.js", join(root, "bin", "npm"));
+  await mkdir(join(root, "usr"));
+  await symlink("../bin", join(root, "usr", "bin"));
+  const tar = Bun.which("tar") ?? "";
+  await cp(tar, join(root, "gnu", "tar"), { recursive: true });
+  for (const executable of [node, tar, process.execPath]) {
+    for (const [, library = ""] of (await output(["ldd", executable])).matchAll(/(\/\S+) \(0x/g)) {
+      await cp(await realpath(library), join(root, library));
+    }
+  }
+  const cache = join(root, "npm-cache");
+  const project = temporary("project");
+  for (const name of ["package.json", "package-lock.json"]) await cp(join(ROOT, name), join(project, name));
+  await output(["npm", "ci", "--ignore-scripts", "--cache", cache, "--prefer-offline"], { cwd: project });
+  for (const { bunPackage } of PLATFORMS) {
+    await output(["npm", "pack", `${bunPackage}@${pkg.devDependencies.bun}`, "--dry-run", "--cache", cache], {
+      cwd: project,
+    });
+  }
+  const mirror = join(root, "debian", POOL);
+  for (const name of (await readdir(CACHE)).filter((file) => file.endsWith(".deb")))
+    await cp(join(CACHE, name), join(mirror, name), { recursive: true });
+  await chmod(join(root, "tmp"), 0o1777);
+  const registry = (await output(["npm", "config", "get", "registry"])).trim();
+  const npmSettings = ["cache=/npm-cache", "offline=true", `registry=${registry}`].map((one) => `npm_config_${one}`);
+  const Env = ["PATH=/gnu:/bin", "HOME=/root", "DEBIAN_MIRROR=file:///debian", ...npmSettings];
+  return imageOf(root, "localhost/builder:test", { Env });
+}
 
 /** A program that builds from a Containerfile. */
 interface Builder {
@@ -55,11 +82,12 @@ interface Builder {
 /** For podman too. Without the second option it adds a label with its own version. */
 const BUILDAH = ["--isolation", "chroot", "--identity-label=false"];
 const DOCKER = { start: Docker.start, build: ["build", "--network", "none"] };
-const WITH_BUILDKIT = { name: "docker with BuildKit", env: { DOCKER_BUILDKIT: "1" }, otherPlatforms: true };
+const WITH_BUILDKIT = { ...DOCKER, env: { DOCKER_BUILDKIT: "1" } };
 
 const BUILDERS: readonly Builder[] = [
   { ...DOCKER, name: "docker", command: "docker", otherPlatforms: false },
-  ...(BUILDKIT ? [{ ...DOCKER, ...WITH_BUILDKIT, command: BUILDKIT }] : []),
+  // Debian 12's client: one of 23 or later needs a plugin for it.
+  { ...WITH_BUILDKIT, name: "docker with BuildKit", command: "/usr/bin/docker", otherPlatforms: true },
   { name: "podman", start: Podman.start, command: "podman", build: ["build", ...BUILDAH], otherPlatforms: true },
   { name: "buildah", start: Podman.start, command: "buildah", build: ["bud", ...BUILDAH], otherPlatforms: true },
 ];
@@ -79,7 +107,7 @@ describeEngine("Containerfile", ["dockerd", "docker", "podman", "buildah", "npm"
       const { architecture = "" } = descriptor.platform ?? {};
       expected.set(architecture, await archive.image(archive.document<Manifest>(descriptor)));
     }
-    builder = await builderImage(folder, PLATFORMS);
+    builder = await builderImage();
   }, 600_000);
 
   for (const { name, start, command, env = {}, build, otherPlatforms } of BUILDERS) {

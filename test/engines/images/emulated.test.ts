@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Apt } from "../../../scripts/debian/apt.ts";
-import { showsReady, status, until } from "../../../scripts/linux/proc.ts";
+import { processes, showsReady, status, until } from "../../../scripts/linux/proc.ts";
 import { image } from "../../support/project.ts";
 import { temporary } from "../../support/temporary.ts";
 import { Host } from "../host.ts";
@@ -26,20 +26,19 @@ describeEngine("arm64, emulated", ["apt-get", "dpkg-deb"], () => {
       await apt.unpack([name], folder);
       const [emulator = ""] = new Bun.Glob("usr/bin/qemu-aarch64{,-static}").scanSync({ cwd: folder, absolute: true });
       await using host = await Host.start();
-      const child = host.spawn(["unshare", "--pid", "--fork", emulator, "-L", root, join(root, "pause")]);
-      const pause = await until("pause is ready", async () =>
-        (await host.processes()).map(({ pid }) => pid).find((pid) => showsReady(status(pid, host.proc()))),
+      const ended = host.run(["unshare", "--pid", "--fork", emulator, "-L", root, join(root, "pause")]);
+      const { pid: pause } = await until("pause is ready", () =>
+        processes(host.proc()).find(({ pid }) => showsReady(status(pid, host.proc()))),
       );
-      const children = async () => (await host.processes()).filter(({ parent }) => parent === pause);
       const orphans = 'for n in 1 2 3; do sh -c "sleep 1000 >/dev/null 2>&1 &"; done';
       await host.output(["nsenter", `--target=${pause}`, "--pid", "sh", "-c", orphans]);
-      const adopted = await children();
+      const adopted = host.childrenOf(pause);
       expect(adopted).toHaveLength(3);
       for (const { pid } of adopted) await host.kill(pid, "KILL");
-      await until("they are reaped", async () => (await children()).length === 0);
+      await until("they are reaped", () => host.childrenOf(pause).length === 0);
       await host.kill(pause, "TERM");
-      expect(await child.exited).toBe(0);
-      expect(await child.stderr.text()).toEndWith("Shutting down, got signal: Terminated\n");
+      const said = expect.stringMatching(/Shutting down, got signal: Terminated\n$/);
+      expect(await ended).toEqual({ status: 0, stdout: "", stderr: said });
     },
     PATIENCE,
   );

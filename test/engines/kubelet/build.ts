@@ -1,10 +1,9 @@
 /** Builds, once, the kubelet whose flag chooses the infra container's image, from Debian's source package, and keeps it. */
-import { mkdir, symlink } from "node:fs/promises";
+import { mkdir, readdir, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { KEPT, kept } from "../../../scripts/command/kept.ts";
 import { output } from "../../../scripts/command/run.ts";
 import { Apt } from "../../../scripts/debian/apt.ts";
-import { unpackSource } from "../apt.ts";
 
 /** The last kubelet whose sources Debian has; dockershim, which uses the flag, was removed in 1.24. */
 const VERSION = "1.20.2";
@@ -13,33 +12,31 @@ const VERSION = "1.20.2";
 const SUITE = "bookworm";
 const COMPILER = "1.19";
 
-/** The folder of that compiler in Debian's packages. */
-const GOROOT = join("usr", "lib", `go-${COMPILER}`);
-
 /** The longest that a build may take, in milliseconds: it took 9 minutes on two idle cores. */
 export const KUBELET_PATIENCE = 3_600_000;
 
 /** Builds the kubelet in `folder` and returns its path. */
 async function build(folder: string): Promise<string> {
+  console.log(`building kubelet ${VERSION}, once: this takes five to ten minutes`);
   const apt = await Apt.open(join(folder, "apt"), { suite: SUITE });
   const compiler = join(folder, "compiler");
   await apt.unpack([`golang-${COMPILER}-go`, `golang-${COMPILER}-src`], compiler);
-  const { version, tree } = await unpackSource(apt, "kubernetes");
-  if (!version.includes(`really${VERSION}-`)) throw new Error(`the source package has become ${version}`);
+  await apt.run("apt-get", "-q", "source", "kubernetes");
+  const tree = (await readdir(apt.folder)).find((name) => name.endsWith(`really${VERSION}`));
+  if (tree === undefined) throw new Error(`the source package in ${SUITE} is of another version than ${VERSION}`);
   // Its dependencies are in the tree, which has to be at the path that the import paths name.
   const place = join(folder, "path", "src", "k8s.io", "kubernetes");
   await mkdir(dirname(place), { recursive: true });
-  await symlink(tree, place);
+  await symlink(join(apt.folder, tree), place);
   const [major = "", minor = ""] = VERSION.split(".");
   const told = { gitVersion: `v${VERSION}`, gitMajor: major, gitMinor: minor };
   const flags = Object.entries(told).map(
     ([name, value]) => `-X k8s.io/kubernetes/vendor/k8s.io/component-base/version.${name}=${value}`,
   );
-  const made = join(folder, "kubelet");
-  const go = join(compiler, GOROOT, "bin", "go");
+  const goRoot = join(compiler, "usr", "lib", `go-${COMPILER}`);
   // The working folder must be given by its path through the link, or the packages below it have no import path.
   const env = {
-    GOROOT: join(compiler, GOROOT),
+    GOROOT: goRoot,
     GOPATH: join(folder, "path"),
     GOCACHE: join(folder, "cache"),
     GOTMPDIR: folder,
@@ -48,10 +45,9 @@ async function build(folder: string): Promise<string> {
     CGO_ENABLED: "0",
     PWD: place,
   };
-  await output([go, "build", "-trimpath", "-ldflags", `-s -w ${flags.join(" ")}`, "-o", made, "./cmd/kubelet"], {
-    cwd: place,
-    env,
-  });
+  const made = join(folder, "kubelet");
+  const options = ["-trimpath", "-ldflags", `-s -w ${flags.join(" ")}`, "-o", made];
+  await output([join(goRoot, "bin", "go"), "build", ...options, "./cmd/kubelet"], { cwd: place, env });
   return made;
 }
 
@@ -60,8 +56,5 @@ async function build(folder: string): Promise<string> {
  * the reason if it cannot be built.
  */
 export function kubelet(): Promise<string> {
-  return kept(join(KEPT, `kubelet-${VERSION}`), (folder) => {
-    console.log(`building kubelet ${VERSION}, once: this takes five to ten minutes`);
-    return build(folder);
-  });
+  return kept(join(KEPT, `kubelet-${VERSION}`), build);
 }

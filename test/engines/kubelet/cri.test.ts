@@ -63,7 +63,7 @@ async function has({ engine }: Node, reference = engine.pause): Promise<boolean>
 
 /** Loads an image that nothing uses and waits until the kubelet has removed it: by then it has examined all images. */
 async function collected(node: Node): Promise<boolean> {
-  const { archive, reference } = await imageOf(await busyboxRoot(node.host.folder), "localhost/idle:test", {});
+  const { archive, reference } = await imageOf(await busyboxRoot(), "localhost/idle:test", {});
   await node.engine.load(archive);
   await until("the image is there", () => has(node, reference));
   return until("the image that nothing uses is removed", async () => !(await has(node, reference)), 150);

@@ -13,14 +13,11 @@ import { Kubelet, POD } from "./kubelet.ts";
 
 type Node = Kubelet<Docker>;
 
-/** The name in hexadecimal of the pod's infra container, and the PID of pause on the host. */
-interface Infra {
-  readonly id: string;
-  readonly pid: number;
-}
-
-/** Waits until the pod has an infra container other than `old`, with its container in that PID namespace; returns it. */
-function ready({ engine }: Node, old?: string): Promise<Infra> {
+/**
+ * Waits until the pod has an infra container other than `old`, with its container in that PID namespace. Returns its name
+ * in hexadecimal and the PID of pause on the host.
+ */
+function ready({ engine }: Node, old?: string): Promise<{ readonly id: string; readonly pid: number }> {
   const running = (container: string) =>
     engine.output("ps", "--no-trunc", "--quiet", "--filter", `name=^/k8s_${container}_${POD}-`);
   // It may have gone meanwhile.

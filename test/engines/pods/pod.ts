@@ -249,12 +249,8 @@ export async function processes(member: Member): Promise<string[]> {
   return alive.map((line) => (line.startsWith("1 ") ? line : line.replace(/^\d+ /, ""))).sort();
 }
 
-/** Makes the images that a side needs, below a folder. */
-export interface Images {
-  pause(folder: string): Promise<Image>;
-  reference(folder: string): Promise<Image>;
-  busybox(folder: string): Promise<Image>;
-}
+/** The images that a side needs. */
+export type Images = Readonly<Record<"pause" | "reference" | "busybox", () => Promise<Image>>>;
 
 const IMAGES: Images = { pause: pauseImage, reference: referenceImage, busybox: busyboxImage };
 
@@ -267,9 +263,7 @@ export function bothSides<E extends AsyncDisposable>(
   const started: E[] = [];
   beforeAll(async () => {
     for (const imageOf of [images.pause, images.reference]) {
-      const engine = await onNewHost(generation, async (host) =>
-        start(host, await imageOf(host.folder), await images.busybox(host.folder)),
-      );
+      const engine = await onNewHost(generation, async (host) => start(host, await imageOf(), await images.busybox()));
       started.push(engine);
     }
   }, 4 * PATIENCE);

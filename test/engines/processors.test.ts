@@ -11,7 +11,7 @@ import { compileStatic, NO_REFERENCE } from "../../scripts/reference/compile.ts"
 import { temporary } from "../support/temporary.ts";
 import { describeEngine, PATIENCE } from "./requirements.ts";
 import { record } from "./results.ts";
-import { bootImage, emulator } from "./vm.ts";
+import { bootMachine, emulator } from "./vm.ts";
 
 /** The longest that a machine may run, in seconds: on an idle host they take 30 and 10. */
 const LONGEST = 600;
@@ -88,7 +88,7 @@ describeEngine("processors", [emulator("amd64"), "cpio", "apt-get", "dpkg-deb", 
         cpus: 2,
         seconds: LONGEST,
       } as const;
-      [nehalem, qemu64] = await bootImage(folder, machine, ["Nehalem", "qemu64"]);
+      [nehalem, qemu64] = await bootMachine(folder, machine, ["Nehalem", "qemu64"]);
       await record("processors", { kernel: nehalem?.["kernel"], seconds: [nehalem?.["took"], qemu64?.["took"]] });
     },
     PATIENCE + 2 * LONGEST * 1000,

@@ -1,5 +1,5 @@
 /** Virtual machines with a Debian kernel, for what this machine's kernel does not offer. Emulated: no KVM. */
-import { chmod, cp, mkdir, readdir } from "node:fs/promises";
+import { chmod, cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { output, run } from "../../scripts/command/run.ts";
 import type { Apt } from "../../scripts/debian/apt.ts";
@@ -22,17 +22,19 @@ export function emulator(architecture: Architecture): string {
   return EMULATORS[architecture][0] ?? "";
 }
 
-/** A machine to start. One of `initrd` and `disk` is its root; `/init` there is what the kernel runs. */
+/** A machine to start. Its root has a busybox besides what is given here. */
 export interface Machine {
   readonly architecture: Architecture;
-  /** The processor's model, as qemu names it; default: the one in EMULATORS. */
-  readonly processor?: string;
-  /** Path of the kernel. */
-  readonly kernel: string;
-  /** Path of a file made by `initrd`. */
-  readonly initrd?: string;
-  /** Path of a file made by `disk`: an NVMe disk, for which Debian's kernels need no module. */
-  readonly disk?: string;
+  /** An apt of that architecture, from whose suite the kernel is. */
+  readonly apt: Apt;
+  /** The package that depends on the kernel; default: that of the kernel for virtual machines. */
+  readonly newest?: string;
+  /** The folder with the root's files, which stays as it is; default: the image's, in memory. */
+  readonly base?: string | undefined;
+  /** Adds files to the root. */
+  furnish?(root: string): Promise<unknown>;
+  /** The shell script that is run first, with /proc and /dev mounted. It prints lines `key value`. */
+  readonly init: string;
   /** In MiB. */
   readonly memory: number;
   readonly cpus: number;
@@ -40,120 +42,104 @@ export interface Machine {
   readonly seconds: number;
 }
 
-/** The last line that `/init` must print, right before it switches the machine off. */
-export const END = "end 0";
+/** The last line that the machine prints, right before it switches itself off. */
+const END = "end 0";
 
 /** Characters of the console that an error message shows. */
 const TAIL = 4000;
 
-/** The paths of a kernel. */
-export interface Kernel {
-  /** Path of the kernel. */
-  readonly image: string;
-  /** Path of the folder with its modules; those of file systems are in `kernel/fs`. */
-  readonly modules: string;
+/** The size of a disk; what is not written takes no space. */
+const DISK = "4096M";
+
+/** The path of the file that `pattern` matches, below the folder `root`. Throws if there is none. */
+async function found(pattern: string, root: string): Promise<string> {
+  const [path] = (await output(["find", root, "-path", pattern])).split("\n");
+  if (!path) throw new Error(`there is no ${pattern} below ${root}`);
+  return path;
 }
 
-/**
- * Unpacks below `root` the kernel that Debian's package `newest` depends on: `linux-image-cloud-arm64` is made for
- * virtual machines, `linux-image-arm64-16k` has pages of 16 KiB. `apt` must be of the kernel's architecture.
- */
-export async function kernel(apt: Apt, newest: string, root: string): Promise<Kernel> {
+/** Unpacks busybox and the kernel that the package `newest` depends on below `root`. */
+async function unpackKernel(apt: Apt, newest: string, root: string): Promise<void> {
   const depends = await apt.run("apt-cache", "depends", newest);
   const name = depends.match(/Depends: (linux-image-\S+)/)?.[1];
   if (name === undefined) throw new Error(`${newest} depends on no kernel: ${depends}`);
-  await apt.unpack([name], root);
-  const image = (await readdir(join(root, "boot"))).find((file) => file.startsWith("vmlinuz-"));
-  if (image === undefined) throw new Error(`there is no kernel in ${name}`);
-  const version = image.slice("vmlinuz-".length);
-  // Since Debian 13 modules are in /usr/lib.
-  const libraries = [join(root, "lib", "modules"), join(root, "usr", "lib", "modules")];
-  for (const folder of libraries) {
-    const modules = join(folder, version);
-    if ((await readdir(modules).catch(() => [])).length > 0) return { image: join(root, "boot", image), modules };
-  }
-  throw new Error(`there are no modules in ${name}`);
+  await apt.unpack([name, "busybox-static"], root);
 }
 
-/** Packs the folder `root` into `file`, which the kernel unpacks into memory. */
-export async function initrd(root: string, file: string): Promise<void> {
-  await output(["sh", "-c", 'find . | cpio -o -H newc --quiet | gzip -1 >"$1"', "initrd", file], { cwd: root });
-}
-
-/** Writes an ext4 file system of `mebibytes` MiB to `file`, with the files of the folder `root`, all owned by root. */
-export async function disk(root: string, file: string, mebibytes: number): Promise<void> {
-  await output(["mkfs.ext4", "-q", "-E", "root_owner=0:0", "-d", root, file, `${mebibytes}M`]);
-}
-
-/** A machine whose root is the image's files, with a busybox and what `furnish` adds. */
-export interface ImageMachine extends Omit<Machine, "kernel" | "initrd" | "disk" | "processor"> {
-  /** An apt of that architecture, from whose suite the kernel is. */
-  readonly apt: Apt;
-  /** The shell script that is run first, with /proc and /dev mounted. It prints lines `key value`. */
-  readonly init: string;
-  furnish?(root: string): Promise<unknown>;
-}
-
-/** Makes such a machine in the folder `folder`, runs it with each of `processors`, and returns what each printed. See boot. */
-export async function bootImage(
-  folder: string,
-  { apt, init, furnish, ...machine }: ImageMachine,
-  processors: readonly (string | undefined)[] = [undefined],
-): Promise<Readonly<Record<string, string>>[]> {
-  const { architecture } = machine;
-  const packages = join(folder, "packages");
-  const { image: system } = await kernel(apt, `linux-image-cloud-${architecture}`, packages);
-  await apt.unpack(["busybox-static"], packages);
-  const root = join(folder, "root");
-  const made = await image(["--rootfs", root, "--platform", `linux/${architecture}`]);
-  if (made.status !== 0) throw new Error(made.stderr);
-  for (const name of ["bin", "proc", "dev"]) await mkdir(join(root, name), { recursive: true });
-  await cp(join(packages, "bin", "busybox"), join(root, "bin", "busybox"));
-  await furnish?.(root);
-  const before =
-    "/bin/busybox --install -s /bin\nexport PATH=/bin\nmount -t proc proc /proc\nmount -t devtmpfs dev /dev";
-  const after = `echo "took $(cut -d ' ' -f 1 /proc/uptime)"\necho "${END}"\npoweroff -f\n`;
-  // The empty line ends what the firmware printed.
-  await Bun.write(join(root, "init"), `#!/bin/busybox sh\n${before}\necho\necho "kernel $(uname -r)"\n${init}${after}`);
+/** Makes `init` the script that the kernel runs in `root`. The empty line ends what the firmware printed. */
+async function writeInit(root: string, init: string, busybox: string): Promise<void> {
+  for (const name of ["busybox", "dev", "proc"]) await mkdir(join(root, name), { recursive: true });
+  await cp(busybox, join(root, "busybox", "busybox"));
+  const script = `#!/busybox/busybox sh
+/busybox/busybox --install -s /busybox
+export PATH=/usr/sbin:/usr/bin:/busybox HOME=/root CI=true
+mount -t proc proc /proc; mount -t devtmpfs dev /dev 2>/dev/null
+echo
+echo "kernel $(uname -r)"
+${init}
+echo "took $(cut -d ' ' -f 1 /proc/uptime)"
+echo "${END}"
+/busybox/poweroff -f
+`;
+  await Bun.write(join(root, "init"), script);
   await chmod(join(root, "init"), 0o755);
-  const packed = join(folder, "initrd.gz");
-  await initrd(root, packed);
-  const seen: Readonly<Record<string, string>>[] = [];
-  for (const processor of processors) {
-    seen.push(await boot({ ...machine, ...(processor && { processor }), kernel: system, initrd: packed }));
-  }
-  return seen;
+}
+
+/** Packs the folder `root` into `file`, which the kernel unpacks into memory. Returns qemu's options. */
+async function initrd(root: string, file: string): Promise<string[]> {
+  await output(["sh", "-c", 'find . | cpio -o -H newc --quiet | gzip -1 >"$1"', "initrd", file], { cwd: root });
+  return ["-initrd", file];
 }
 
 /**
- * Runs a machine until it switches itself off, and returns what it printed as lines `key value`: for a repeated key the
- * last one. Throws with the console's last lines if it does not reach END in time.
+ * Makes `file` an ext4 file system with the files of `folders`, of which the first prevail. Returns qemu's options: an
+ * NVMe disk, for which Debian's kernels need no module.
  */
-export async function boot(machine: Machine): Promise<Readonly<Record<string, string>>> {
-  const { architecture, memory, cpus, seconds } = machine;
-  const drive = machine.disk && [
-    ...["-drive", `file=${machine.disk},if=none,id=root,format=raw,cache=unsafe`],
-    ...["-device", "nvme,drive=root,serial=root"],
-  ];
-  const { stdout: console, stderr } = await run([
-    ...["timeout", "--kill-after=5", `${seconds}`],
-    ...EMULATORS[architecture],
-    // If two processors are given, qemu takes the last.
-    ...(machine.processor ? ["-cpu", machine.processor] : []),
-    ...["-accel", "tcg,thread=multi", "-smp", `${cpus}`, "-m", `${memory}`],
-    ...["-nographic", "-nic", "none", "-no-reboot", "-kernel", machine.kernel],
-    ...(machine.initrd ? ["-initrd", machine.initrd] : []),
-    ...(drive || []),
-    "-append",
-    `console=${CONSOLES[architecture]} panic=-1 quiet${drive ? " root=/dev/nvme0n1 rw init=/init" : ""}`,
-  ]);
-  const lines = console.split(/\r?\n/);
-  if (!lines.includes(END))
-    throw new Error(`the machine went off before it was done: ${stderr}${console.slice(-TAIL)}`);
-  return Object.fromEntries(
-    lines.flatMap((line) => {
+async function disk(folders: readonly string[], file: string): Promise<string[]> {
+  const make = 'mount -t overlay -o "lowerdir=$1" overlay /mnt; mkfs.ext4 -q -d /mnt "$2" "$3"';
+  await output(["unshare", "--mount", "sh", "-ec", make, "disk", folders.join(":"), file, DISK]);
+  return ["-drive", `file=${file},if=none,id=root,format=raw,cache=unsafe`, "-device", "nvme,drive=root,serial=root"];
+}
+
+/**
+ * Makes a machine in the folder `folder`, runs it with each of `processors`, as qemu names them, and returns what each
+ * printed as lines `key value`: for a repeated key the last one. Throws with the console's last lines if one does not
+ * come to its end in time.
+ */
+export async function bootMachine(
+  folder: string,
+  { architecture, apt, newest, base, furnish, init, memory, cpus, seconds }: Machine,
+  processors: readonly (string | undefined)[] = [undefined],
+): Promise<Readonly<Record<string, string>>[]> {
+  const [packages, root] = [join(folder, "packages"), join(folder, "root")];
+  await unpackKernel(apt, newest ?? `linux-image-cloud-${architecture}`, packages);
+  const made = base === undefined && (await image(["--rootfs", root, "--platform", `linux/${architecture}`]));
+  if (made && made.status !== 0) throw new Error(made.stderr);
+  // Since Debian 13 it is in /usr/bin.
+  await writeInit(root, init, await found("*/bin/busybox", packages));
+  await furnish?.(root);
+  const files = base
+    ? await disk([root, packages, base], join(folder, "disk"))
+    : await initrd(root, join(folder, "initrd.gz"));
+  const seen: Readonly<Record<string, string>>[] = [];
+  for (const processor of processors) {
+    const { stdout: console, stderr } = await run([
+      ...["timeout", "--kill-after=5", `${seconds}`],
+      ...EMULATORS[architecture],
+      // If two processors are given, qemu takes the last.
+      ...(processor ? ["-cpu", processor] : []),
+      ...["-accel", "tcg,thread=multi", "-smp", `${cpus}`, "-m", `${memory}`],
+      ...["-nographic", "-nic", "none", "-no-reboot", "-kernel", await found("*/boot/vmlinuz-*", packages), ...files],
+      ...["-append", `console=${CONSOLES[architecture]} panic=-1 quiet root=/dev/nvme0n1 rw init=/init`],
+    ]);
+    const lines = console.split(/\r?\n/);
+    if (!lines.includes(END))
+      throw new Error(`the machine went off before it was done: ${stderr}${console.slice(-TAIL)}`);
+    const values = lines.flatMap((line) => {
       const [, key, value] = line.match(/^(\w+) (.*)$/) ?? [];
-      return key === undefined ? [] : [[key, value ?? ""]];
-    }),
-  );
+      return key === undefined ? [] : [[key, value ?? ""] as const];
+    });
+    seen.push(Object.fromEntries(values));
+  }
+  return seen;
 }

@@ -17,15 +17,9 @@ const A_WHILE = 500;
 
 const GUEST: Generation = { name: "cgroup v2", takes: () => [], root: () => Promise.resolve(undefined) };
 
-const files = (await Bun.file("/test/images.json").json()) as Record<
-  keyof Images,
-  Awaited<ReturnType<Images["pause"]>>
->;
-const IMAGES: Images = {
-  pause: () => Promise.resolve(files.pause),
-  reference: () => Promise.resolve(files.reference),
-  busybox: () => Promise.resolve(files.busybox),
-};
+/** The image that lies in the machine under `name`. */
+const imageIn = (name: keyof Images) => () => Bun.file(`/test/${name}.json`).json();
+const IMAGES: Images = { pause: imageIn("pause"), reference: imageIn("reference"), busybox: imageIn("busybox") };
 
 /** The folder of the cgroup that a process is in. Throws if the machine has another hierarchy. */
 async function cgroupOf(host: Host, pid: number): Promise<string> {

@@ -35,6 +35,8 @@ interface Shown {
 }
 
 const MIB = 2 ** 20;
+/** KiB of a page. */
+const PAGE = Number(/^KernelPageSize: +(\d+)/m.exec(readFileSync("/proc/self/smaps", "utf8"))?.[1]);
 
 /** Waits, and ends as told by SIGTERM. */
 const RUNS = { ready: true, exit: 0, signal: null, stdout: "", stderr: NOT_FIRST + TERMINATED };
@@ -181,7 +183,7 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
     3: launched({ limits: [[RLIMIT_NOFILE, 3]] }, LOADER_FAILS),
     4: launched({ limits: [[RLIMIT_NOFILE, 4]] }, { ready: false }),
   },
-  "a stack under 64 KiB": edge(RLIMIT_STACK, 32 * 1024, 64 * 1024),
+  "a stack under 64 KiB": edge(RLIMIT_STACK, 32 * 1024, (PAGE > 4 ? 128 : 64) * 1024),
   // The smallest limit is looked for in test/engines/cgroup2; here is what it is spent on.
   "memory limit": {
     async see(program) {

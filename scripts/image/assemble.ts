@@ -3,7 +3,6 @@ import { constants, existsSync } from "node:fs";
 import { access, lstat, mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { InputError, messageOf, progress } from "../command/report.ts";
-import { output } from "../command/run.ts";
 import { runtimeFor } from "../executable/bun.ts";
 import { compile } from "../executable/compile.ts";
 import type { Platform } from "../executable/platforms.ts";
@@ -14,7 +13,7 @@ import { libc6, type Supply } from "./libc.ts";
 import type { Reference } from "./name.ts";
 import { imageIndex, platformImage } from "./oci.ts";
 import type { Provenance } from "./provenance.ts";
-import { type Entry, rootfs } from "./rootfs.ts";
+import { type Entry, rootfs, writeRootfs } from "./rootfs.ts";
 import { type Parts, sbom } from "./sbom.ts";
 
 /** The sources of every image. */
@@ -122,17 +121,11 @@ export async function writeArchive(
   });
 }
 
-/** Writes the root filesystem for `platform` as the new folder `path`, which belongs to whoever runs this. Throws an InputError if it cannot be written. */
+/** Writes the root filesystem for `platform` as the new folder `path`. Throws an InputError if it cannot be written. */
 export async function writeFolder(path: string, platform: Platform, { origin, supply }: Sources): Promise<void> {
   await beside(path, async (work) => {
-    const [tar, folder] = [join(work, "rootfs.tar"), join(work, "rootfs")];
-    const top: Entry = { path: ".", type: "directory", mode: 0o755 };
-    for (const { entries } of await rootsOf([platform], supply, work)) {
-      await writeFile(tar, await tarOf([top, ...entries], origin.time));
-    }
-    await mkdir(folder);
-    // The letters are busybox's too: keeps modes, and gives everything to whoever runs this.
-    await output(["tar", "-x", "-p", "-o", "-C", folder, "-f", tar]);
+    const folder = join(work, "rootfs");
+    for (const { entries } of await rootsOf([platform], supply, work)) await writeRootfs(entries, folder, origin.time);
     await rename(folder, path);
   });
 }

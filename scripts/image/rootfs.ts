@@ -1,5 +1,6 @@
 /** The root filesystem of the image: one description, shared by the OCI archive and the Containerfile. */
-import { basename, dirname } from "node:path";
+import { chmod, lutimes, mkdir, symlink, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { InputError } from "../command/report.ts";
 import { Elf } from "../executable/elf.ts";
 import type { Platform } from "../executable/platforms.ts";
@@ -113,4 +114,21 @@ export function rootfs(executable: Uint8Array, platform: Platform, libc: DebianP
   ];
   const all = [...parents(entries.map(({ path }) => path)), ...entries];
   return all.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+}
+
+/** Writes `entries` below `folder`, which must not exist, with every timestamp set to `time` (seconds since 1970). They belong to whoever runs this. */
+export async function writeRootfs(entries: readonly Entry[], folder: string, time: number): Promise<void> {
+  await mkdir(folder);
+  await chmod(folder, 0o755);
+  for (const { path, type, mode, body, target } of entries) {
+    const here = join(folder, path);
+    if (type === "directory") await mkdir(here);
+    if (type === "file" && body) await writeFile(here, body);
+    if (type === "symlink" && target) await symlink(target, here);
+    // Not left to mkdir and open, which apply the umask.
+    else await chmod(here, mode);
+  }
+  // Backwards: a directory's time changes when something is put into it.
+  for (const { path } of entries.toReversed()) await lutimes(join(folder, path), time, time);
+  await lutimes(folder, time, time);
 }

@@ -1,12 +1,12 @@
 /** The Containerfile gives the same files and configuration as `npm run image`, with every builder. */
-import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmod, cp, mkdir, readdir, realpath, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import pkg from "../../../package.json";
 import { CACHE } from "../../../scripts/command/kept.ts";
 import { ROOT } from "../../../scripts/command/project.ts";
 import { output } from "../../../scripts/command/run.ts";
-import { hostPlatform, PLATFORMS } from "../../../scripts/executable/platforms.ts";
+import { hostPlatform, PLATFORMS, type Platform } from "../../../scripts/executable/platforms.ts";
 import { rfc3339 } from "../../../scripts/image/provenance.ts";
 import { ArchiveReader, type Manifest, type ReadImage } from "../../support/image-reader.ts";
 import { image, POOL } from "../../support/project.ts";
@@ -16,7 +16,7 @@ import { type CommandLine, onNewHost } from "../engine.ts";
 import { MACHINE } from "../generations.ts";
 import { busyboxRoot, type Image, imageOf } from "../images.ts";
 import { Podman } from "../podman.ts";
-import { describeEngine } from "../requirements.ts";
+import { describeEngine, PATIENCE } from "../requirements.ts";
 
 // For a build, including the copying of a large builder image.
 setDefaultTimeout(600_000);
@@ -26,8 +26,7 @@ const TIME = 1_700_000_000;
 const SOURCE = "https://git.example/pause-ts";
 
 /**
- * A builder for the Containerfile that needs no network: this machine's Node, npm and tar (busybox's sets no times of
- * links), npm's cache with the packages of package-lock.json and the runtimes for all platforms, and a Debian mirror with
+ * A builder for the Containerfile that needs no network: this machine's Node and npm, npm's cache with the packages of package-lock.json and the runtimes for all platforms, and a Debian mirror with
  * the pinned libc6.
  */
 async function builderImage(): Promise<Image> {
@@ -39,9 +38,7 @@ async function builderImage(): Promise<Image> {
   await symlink("../lib/node_modules/npm/bin/npm-cli.js", join(root, "bin", "npm"));
   await mkdir(join(root, "usr"));
   await symlink("../bin", join(root, "usr", "bin"));
-  const tar = Bun.which("tar") ?? "";
-  await cp(tar, join(root, "gnu", "tar"), { recursive: true });
-  for (const executable of [node, tar, process.execPath]) {
+  for (const executable of [node, process.execPath]) {
     for (const [, library = ""] of (await output(["ldd", executable])).matchAll(/(\/\S+) \(0x/g)) {
       await cp(await realpath(library), join(root, library));
     }
@@ -61,39 +58,52 @@ async function builderImage(): Promise<Image> {
   await chmod(join(root, "tmp"), 0o1777);
   const registry = (await output(["npm", "config", "get", "registry"])).trim();
   const npmSettings = ["cache=/npm-cache", "offline=true", `registry=${registry}`].map((one) => `npm_config_${one}`);
-  const Env = ["PATH=/gnu:/bin", "HOME=/root", "DEBIAN_MIRROR=file:///debian", ...npmSettings];
+  const Env = ["PATH=/bin", "HOME=/root", "DEBIAN_MIRROR=file:///debian", ...npmSettings];
   return imageOf(root, "localhost/builder:test", { Env });
 }
 
 /** A program that builds from a Containerfile. */
 interface Builder {
   readonly name: string;
-  /** Starts the engine whose state it uses. */
-  readonly start: typeof Docker.start | typeof Podman.start;
   readonly command: string;
   /** Environment variables besides the engine's. */
   readonly env?: Readonly<Record<string, string>>;
   /** The first words of its command line for a build. */
   readonly build: readonly string[];
-  /** True if it builds for other platforms: Docker's classic builder uses the machine's for both stages. */
-  readonly otherPlatforms: boolean;
+  /** The only platforms that it builds for. */
+  readonly platforms?: readonly Platform[];
 }
 
+const DOCKER = ["build", "--network", "none"];
 /** For podman too. Without the second option it adds a label with its own version. */
 const BUILDAH = ["--isolation", "chroot", "--identity-label=false"];
-const DOCKER = { start: Docker.start, build: ["build", "--network", "none"] };
-const WITH_BUILDKIT = { ...DOCKER, env: { DOCKER_BUILDKIT: "1" } };
 
-const BUILDERS: readonly Builder[] = [
-  { ...DOCKER, name: "docker", command: "docker", otherPlatforms: false },
-  // Debian 12's client: one of 23 or later needs a plugin for it.
-  { ...WITH_BUILDKIT, name: "docker with BuildKit", command: "/usr/bin/docker", otherPlatforms: true },
-  { name: "podman", start: Podman.start, command: "podman", build: ["build", ...BUILDAH], otherPlatforms: true },
-  { name: "buildah", start: Podman.start, command: "buildah", build: ["bud", ...BUILDAH], otherPlatforms: true },
+/** The builders, by the engine whose state they share. */
+const BUILDERS: readonly {
+  readonly start: typeof Docker.start | typeof Podman.start;
+  readonly builders: readonly Builder[];
+}[] = [
+  {
+    start: Docker.start,
+    builders: [
+      // Docker's classic builder uses the machine's platform for both stages.
+      { name: "docker", command: "docker", build: DOCKER, platforms: [hostPlatform()] },
+      // Debian 12's client: one of 23 or later needs a plugin for it.
+      { name: "docker with BuildKit", command: "/usr/bin/docker", build: DOCKER, env: { DOCKER_BUILDKIT: "1" } },
+    ],
+  },
+  {
+    start: Podman.start,
+    builders: [
+      { name: "podman", command: "podman", build: ["build", ...BUILDAH] },
+      { name: "buildah", command: "buildah", build: ["bud", ...BUILDAH] },
+    ],
+  },
 ];
 
 describeEngine("Containerfile", ["dockerd", "docker", "podman", "buildah", "npm"], () => {
   let builder: Image;
+  const context = join(temporary("context"), "pause-ts");
   const expected = new Map<string, ReadImage>();
 
   beforeAll(async () => {
@@ -108,42 +118,45 @@ describeEngine("Containerfile", ["dockerd", "docker", "podman", "buildah", "npm"
       expected.set(architecture, await archive.image(archive.document<Manifest>(descriptor)));
     }
     builder = await builderImage();
+    const filter = (from: string) => !/\/(node_modules|dist|\.git)$/.test(from);
+    await cp(ROOT, context, { recursive: true, filter });
   }, 600_000);
 
-  for (const { name, start, command, env = {}, build, otherPlatforms } of BUILDERS) {
-    for (const { architecture } of PLATFORMS) {
-      if (!otherPlatforms && architecture !== hostPlatform().architecture) continue;
-      test(`${name}, ${architecture}`, async () => {
-        await using engine: CommandLine = await onNewHost<CommandLine>(MACHINE, start);
-        const { host } = engine;
-        const run = (...args: readonly string[]) => host.output([command, ...args], { ...engine.env, ...env });
-        const saved = join(host.folder, "saved.tar");
-        const context = join(host.folder, "context");
-        const filter = (from: string) => !/\/(node_modules|dist|\.git)$/.test(from);
-        await cp(ROOT, context, { recursive: true, filter });
-        const from = `docker-archive:${builder.archive}`;
-        if (command === "buildah") await run("pull", from);
-        else await run("load", "--input", builder.archive);
-        await run(
-          ...[...build, "--file", join(context, "Containerfile"), "--tag", "localhost/pause:built"],
-          ...["--build-arg", `BUILDER=${builder.reference}`, "--build-arg", `SOURCE_DATE_EPOCH=${TIME}`],
-          ...["--build-arg", `CREATED=${rfc3339(TIME)}`, "--build-arg", "REVISION=abc"],
-          ...["--label", `org.opencontainers.image.source=${SOURCE}`],
-          ...(otherPlatforms ? ["--platform", `linux/${architecture}`] : []),
-          context,
-        );
-        if (command === "buildah") await run("push", "localhost/pause:built", `docker-archive:${saved}`);
-        else await run("save", "--output", saved, "localhost/pause:built");
+  for (const { start, builders } of BUILDERS) {
+    describe(builders.map(({ name }) => name).join(", "), () => {
+      let engine: CommandLine;
+      beforeAll(async () => {
+        engine = await onNewHost<CommandLine>(MACHINE, start);
+        await engine.load(builder.archive);
+      }, 600_000);
+      afterAll(() => engine[Symbol.asyncDispose](), PATIENCE);
 
-        const built = await (await ArchiveReader.open(saved)).dockerImage();
-        const wanted = expected.get(architecture);
-        const byPath = (read: ReadImage | undefined) => read?.files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
-        expect(byPath(built)).toEqual(byPath(wanted) ?? []);
-        const { User, Env, Entrypoint, Cmd, WorkingDir, Labels } = built.config.config;
-        expect(Cmd ?? []).toEqual([]);
-        expect({ User, Env, Entrypoint, WorkingDir, Labels }).toEqual({ ...(wanted as ReadImage).config.config });
-        expect([built.config.architecture, built.config.os]).toEqual([architecture, "linux"]);
-      });
-    }
+      for (const { name, command, env = {}, build, platforms = PLATFORMS } of builders) {
+        test.each(platforms.map(({ architecture }) => architecture))(`${name}, %s`, async (architecture) => {
+          const { host } = engine;
+          const run = (...args: readonly string[]) => host.output([command, ...args], { ...engine.env, ...env });
+          await run(
+            ...[...build, "--file", join(context, "Containerfile"), "--tag", "localhost/pause:built"],
+            ...["--build-arg", `BUILDER=${builder.reference}`, "--build-arg", `SOURCE_DATE_EPOCH=${TIME}`],
+            ...["--build-arg", `CREATED=${rfc3339(TIME)}`, "--build-arg", "REVISION=abc"],
+            ...["--label", `org.opencontainers.image.source=${SOURCE}`],
+            ...(platforms === PLATFORMS ? ["--platform", `linux/${architecture}`] : []),
+            context,
+          );
+          const saved = join(host.folder, `${name}-${architecture}.tar`);
+          if (command === "buildah") await run("push", "localhost/pause:built", `docker-archive:${saved}`);
+          else await run("save", "--output", saved, "localhost/pause:built");
+
+          const built = await (await ArchiveReader.open(saved)).dockerImage();
+          const wanted = expected.get(architecture);
+          const byPath = (read: ReadImage | undefined) => read?.files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+          expect(byPath(built)).toEqual(byPath(wanted) ?? []);
+          const { User, Env, Entrypoint, Cmd, WorkingDir, Labels } = built.config.config;
+          expect(Cmd ?? []).toEqual([]);
+          expect({ User, Env, Entrypoint, WorkingDir, Labels }).toEqual({ ...(wanted as ReadImage).config.config });
+          expect([built.config.architecture, built.config.os]).toEqual([architecture, "linux"]);
+        });
+      }
+    });
   }
 });

@@ -13,11 +13,11 @@ import { fail, InputError } from "./command/report.ts";
 
 /** A case in which the two differ. */
 export interface Difference {
-  /** What a C pause does, linked statically as upstream's is. */
+  /** The fate of a C pause, linked statically as upstream's is. */
   readonly c: string;
-  /** What ours does: it runs, or how it ends. */
+  /** The fate of ours: it runs, or how it ends. */
   readonly ours: string;
-  /** Whether an operator may meet it: the README has the row as well. */
+  /** Set if an operator may meet it: the README has the row as well. */
   readonly met?: true;
   /** The first release of Bun with which there is no such difference. */
   readonly until?: string;

@@ -11,7 +11,7 @@ import { refuseFullDisk } from "../executable/compile.ts";
 import { hostPlatform, PLATFORMS } from "../executable/platforms.ts";
 import { withFolder } from "../linux/folder.ts";
 
-/** What says which Bun is pinned. */
+/** The files that pin Bun. */
 const PINS = ["package.json", "package-lock.json", "scripts/executable/bun.json"];
 
 /** Room for two packages, two Buns, two executables and a third that is not yet cut, as a number of Buns. */

@@ -1,4 +1,4 @@
-/** What tells releases of Bun apart: figures of an executable that is built with each. */
+/** Figures that tell releases of Bun apart, of an executable that is built with each. */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, withProgress } from "../command/report.ts";

@@ -49,7 +49,7 @@ export async function integrityOf({ bunPackage }: Platform, release: string, pro
   throw new InputError(`package-lock.json does not pin ${bunPackage} ${release}`);
 }
 
-/** What npm says went wrong: with --json, in a document on standard output. */
+/** The reason that npm gives for a failure: with --json, in a document on standard output. */
 function reasonOf(out: string, trouble: string): string {
   try {
     const { error } = JSON.parse(out) as { error: { code: string; summary: string } };

@@ -8,7 +8,7 @@
 import type { BunPlugin } from "bun";
 import { InputError } from "../command/report.ts";
 
-/** What src/ffi.ts exports: functions, except `read`, which is an object of functions. */
+/** The exports of src/ffi.ts: functions, except `read`, which is an object of functions. */
 export const USED = { dlopen: "function", read: "object" } as const;
 
 /**

@@ -9,7 +9,7 @@ export interface Hole {
   readonly start: number;
   /** Offset behind its last byte. */
   readonly end: number;
-  /** What memory holds there afterwards: zeros, if the segment is writable, or nothing at all. */
+  /** The memory there afterwards: zeros, if the segment is writable, or nothing at all. */
   readonly leaves: "zeros" | "nothing";
 }
 

@@ -1,4 +1,4 @@
-/** What can be taken out of the executable: data that nothing uses. */
+/** Data that nothing uses, which can be taken out of the executable. */
 import { InputError } from "../command/report.ts";
 import { type Elf, PF_W, PT_LOAD } from "./elf.ts";
 

@@ -1,4 +1,4 @@
-/** What a process leaves that a signal ended, the next one removes. */
+/** Folders left by a process that a signal ended are removed by the next one. */
 import { expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";

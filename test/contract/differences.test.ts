@@ -24,13 +24,13 @@ import { temporary } from "../support/temporary.ts";
 
 /** A way to show a row. */
 interface Shown {
-  /** What is seen of a program: the same on every machine. */
+  /** Observes a program; the result is the same on every machine. */
   readonly see: (program: string) => Promise<unknown>;
-  /** What is seen of the reference, whole. */
+  /** The reference's result, whole. */
   readonly c: unknown;
-  /** What is seen of ours; of an object, as much as is given here. */
+  /** The result of ours; of an object, as much as is given here. */
   readonly ours: unknown;
-  /** What this machine lacks for it. */
+  /** The part that this machine lacks for it. */
   readonly missing?: string | undefined;
 }
 
@@ -196,7 +196,7 @@ const SHOWN: Readonly<Record<Title, Shown | Readonly<Record<string, Shown>>>> = 
     c: "under",
     ours: "over 2.5 MiB",
   },
-  // What counts against it is what RLIMIT_DATA limits, whoever starts: memory that can be written to and is private.
+  // The same memory counts against it and against RLIMIT_DATA: private, and writable.
   "a commit limit (`vm.overcommit_memory=2`)": edge(RLIMIT_DATA, MIB / 2, 256 * MIB),
   processor: {
     qemu64: onProcessor("qemu64"),

@@ -5,8 +5,8 @@ import { referenceAnswer } from "../support/record.ts";
 import { OURS } from "../support/subject.ts";
 
 /**
- * What the loader of a dynamic program heeds, whoever wrote the program, and a value that shows. No executable can
- * refuse them, ours as little as one in C: SECURITY.md. MALLOC_* are glibc.malloc.* under their old names.
+ * The variables that the loader of a dynamic program heeds, each with a value that shows. No executable can refuse them,
+ * ours as little as one in C: SECURITY.md. MALLOC_* are glibc.malloc.* under their old names.
  */
 const LOADER: Readonly<Record<string, string>> = {
   ...Object.fromEntries(

@@ -56,7 +56,7 @@ function variablesIn(bytes: Buffer): string[] {
   return [...new Set([...OTHERS, ...names])].filter((name) => !/^(LD_|GLIBC_TUNABLES|MALLOC_)/.test(name));
 }
 
-/** How a start went. */
+/** The outcome of a start. */
 interface Run {
   readonly exit: number | null;
   readonly signal: string | null;
@@ -66,7 +66,7 @@ interface Run {
   readonly calls: string | undefined;
 }
 
-/** What a start is given. */
+/** The inheritance of a start. */
 interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -160,12 +160,12 @@ async function run(program: string, mode: Mode, it: Surroundings, traced: boolea
 }
 
 /**
- * How often a start is observed: one in some twenty asks for one stretch of memory more, because JavaScriptCore lays out
- * its heap at random.
+ * The number of times that a start is observed: one in some twenty asks for one stretch of memory more, because
+ * JavaScriptCore lays out its heap at random.
  */
 const ATTEMPTS = 6;
 
-/** How starts without anything to change them go, by program, mode, arguments and whether they were traced. */
+/** The outcomes of undisturbed starts, by program, mode, arguments and whether they were traced. */
 const undisturbed = new Map<string, Promise<readonly Run[]>>();
 
 /** The modes in which `it` makes `program` start, run or end as it never does with as many arguments that say nothing. */
@@ -244,7 +244,7 @@ describe(`no argument changes anything but -v and --help${untraced}`, () => {
     ["--env-file", join(home, ".env")],
     ["--cwd", home],
     [evil],
-    // What Node and Bun know, some of which has Bun load a module of its own.
+    // Options of Node and Bun, some of which have Bun load a module of its own.
     ...`run start install test repl init upgrade - -i -p --inspect --inspect=127.0.0.1:0 --inspect-brk --inspect-wait
       --smol --expose-gc --hot --if-present --revision --install=force --no-deprecation --max-http-header-size=1
       --cpu-prof --heap-prof --use-system-ca --v8-options --jitless --shell=system --zero-fill-buffers --silent
@@ -348,7 +348,7 @@ describe("the seal", () => {
     expect(inBun(OURS)).toMatchObject([{ defined: false, address: 0 }]);
   });
 
-  /** What is done to the executable, and what the seal then says. */
+  /** A change to the executable, and the message of the seal. */
   type Refused = [title: string, tampered: () => Buffer, message: string | RegExp];
   const imports = "getenv secure_getenv gmtime_r sigaction signal pthread_sigmask vfprintf getcwd".split(" ");
   test.each<Refused>([

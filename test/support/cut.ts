@@ -26,7 +26,7 @@ interface Executables {
 /** The loaded segments of `elf`. */
 const loaded = (elf: Elf): Segment[] => elf.segments.filter(({ type }) => type === PT_LOAD);
 
-/** What each segment of `elf` holds in memory after the loader has mapped those of `file`, at the offsets that it has in `elf`. */
+/** The memory of each segment of `elf` after the loader has mapped those of `file`, at the offsets that it has in `elf`. */
 function memoryOf(file: Buffer, elf: Elf, length: number): Buffer {
   const memory = Buffer.alloc(length);
   for (const { address, offset, size } of loaded(new Elf(file))) {
@@ -110,7 +110,7 @@ function cases(platform: Platform): void {
   const header = (name: string) =>
     Number(whole.readBigUInt64LE(40)) + elf.sections.findIndex((it) => it.name === name) * 64;
 
-  /** What is done to the executable, and what the cut then says. */
+  /** Changes to the executable, each with the message of the cut. */
   const TAMPERED: Record<string, [(bytes: Buffer) => unknown, string]> = {
     "ICU's data of another format": [(it) => it.write("CmnE", icu() + 12), "ICU's data: found 0 times"],
     "ICU's data without a magic number": [(it) => it.writeUInt16LE(0, icu() + 2), "ICU's data: found 0 times"],

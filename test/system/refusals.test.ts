@@ -84,7 +84,7 @@ async function without(name: string): Promise<string[]> {
   const both = async (program: "ours" | "reference") => {
     const refused = [[numberOf(name)] as const];
     const [eperm, enosys] = [await verdict(program, { refused }), await verdict(program, { refused, refusal: ENOSYS })];
-    // What it says with the first error is enough.
+    // Its words with the first error are enough.
     return { ...eperm, fate: eperm.fate === enosys.fate ? eperm.fate : `${eperm.fate}; ENOSYS: ${enosys.fate}` };
   };
   const { fate, said } = await both("ours");

@@ -1,4 +1,4 @@
-/** What src/ and the build rely on in the pinned Bun. */
+/** Properties of the pinned Bun that src/ and the build rely on. */
 import { expect, test } from "bun:test";
 import { realpathSync } from "node:fs";
 import { join } from "node:path";

@@ -42,7 +42,7 @@ async function build(kind: Kind): Promise<string> {
   return stdout;
 }
 
-/** What was printed, by the archive: all are built once, for all generations. */
+/** The printed lines, by the archive: all are built once, for all generations. */
 const printed: Partial<Record<Kind, string>> = {};
 
 /** Runs commands on the engine's host, in the folder in which they were printed. */

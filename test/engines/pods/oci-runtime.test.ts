@@ -20,7 +20,7 @@ for (const name of ["runc", "crun"] as const) {
       const sides = bothSides(generation, OciRuntime.with(name));
       testPods(sides, UNPRIVILEGED);
       const trial = { memory: [16, 8, 6], seconds: 5 };
-      // What pause needs is the same with an older runtime.
+      // Pause needs the same with an older runtime.
       testStrict(`${name} of ${generation.name}`, sides, generation === TRIXIE ? { ...trial, step: 1 / 16 } : trial);
     },
     TERMS,

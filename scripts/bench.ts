@@ -52,7 +52,10 @@ const ATTEMPTS = 3;
 /** The number of times that it waits for a busy machine to calm down, and the milliseconds of each. */
 const [WAITS, WAIT] = [20, 5000];
 
-/** Measures the guarded figures and writes them to the record, beside those of other platforms. Throws an InputError on a busy machine. */
+/**
+ * Measures the guarded figures and writes them to the record, beside those of other platforms. Throws an InputError on
+ * a busy machine.
+ */
 async function record(pair: readonly Program[]): Promise<void> {
   const measured = await measureGuarded(pair);
   const busy = tooBusy(measured);

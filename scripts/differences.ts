@@ -89,7 +89,10 @@ const DOCUMENTS = [
 /** The heading of the tables, by which they are found. */
 const HEADING = ["what", "C", "pause-ts"];
 
-/** The table of the pinned Bun's rows, or only of those that an operator may meet. Links are from the project's folder; those that begin with `root` lose it. */
+/**
+ * The table of the pinned Bun's rows, or only of those that an operator may meet. Links are from the project's folder;
+ * those that begin with `root` lose it.
+ */
 function table(met: boolean, root: string): string {
   const all: [string, Difference][] = Object.entries(DIFFERENCES);
   const holds = ({ until }: Difference) => !until || Bun.semver.order(pkg.devDependencies.bun, until) < 0;

@@ -1,4 +1,7 @@
-/** `npm run image`: writes dist/pause-ts.oci.tar, the image for containerd, Docker, podman and skopeo, and its bills of materials. */
+/**
+ * `npm run image`: writes dist/pause-ts.oci.tar, the image for containerd, Docker, podman and skopeo, and its bills of
+ * materials.
+ */
 import { stat } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import pkg from "../package.json";

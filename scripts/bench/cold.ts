@@ -81,7 +81,10 @@ const POSIX_FADV_DONTNEED = 4;
 /** libc's posix_fadvise, which neither Bun nor Node offers. A command that does it would itself have libc read again. */
 const libc = dlopen("libc.so.6", { posix_fadvise: { args: ["i32", "i64", "i64", "i32"], returns: "i32" } });
 
-/** Measures, in the namespace: copies everything to the disk in `folder`, mounts it over the libraries, and starts the programs. */
+/**
+ * Measures, in the namespace: copies everything to the disk in `folder`, mounts it over the libraries, and starts the
+ * programs.
+ */
 async function measureCold(folder: string, programs: readonly Program[], rounds: number): Promise<ColdResults> {
   const [disk, root] = [join(folder, DISK_NAME), join(folder, "root")];
   const device = `/sys/dev/block/${(await output(["mountpoint", "--fs-devno", root])).trim()}`;

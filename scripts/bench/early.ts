@@ -15,7 +15,10 @@ const START = 'read -r _; [ -z "$0" ] || echo 0 >"$0"; exec "$@"';
 /** Milliseconds between two looks, to which the kernel adds some 0.05. */
 const LOOK = 0.01;
 
-/** Has a pause become PID 1 of a new namespace and sends it SIGTERM `delay` ms later. True if that is lost: it is ready in the end. */
+/**
+ * Has a pause become PID 1 of a new namespace and sends it SIGTERM `delay` ms later. True if that is lost: it is ready
+ * in the end.
+ */
 async function losesSigterm(
   { path, args }: Program,
   delay: number,

@@ -1,4 +1,7 @@
-/** The guard: the figures that must not get worse. Counts are the same on any machine; times are compared with the empty program's. */
+/**
+ * The guard: the figures that must not get worse. Counts are the same on any machine; times are compared with the empty
+ * program's.
+ */
 import { compileStorm } from "../reference/compile.ts";
 import { type Extent, measureAll } from "./figures.ts";
 import { FLOOR, OURS, type Program } from "./programs.ts";
@@ -75,7 +78,10 @@ export function tooBusy({ spread }: Pick<Measured, "spread">): string | undefine
   return `the machine is too busy: times of one program are ${percent(spread)} apart, more than ${percent(MOST_SPREAD)}`;
 }
 
-/** The figures that are more than allowed, or not recorded, or could not be measured, or that the machine was too busy for, one line each. */
+/**
+ * The figures that are more than allowed, or not recorded, or could not be measured, or that the machine was too busy
+ * for, one line each.
+ */
 export function regressions(measured: Measured, recorded: Partial<Values>): string[] {
   const { values, spread } = measured;
   const busy = tooBusy(measured);

@@ -31,7 +31,10 @@ export interface Program {
   readonly version: boolean;
 }
 
-/** Headings of three columns: ours, the floor of anything written in TypeScript, and what upstream's image holds, which ratios are to. */
+/**
+ * Headings of three columns: ours, the floor of anything written in TypeScript, and what upstream's image holds, which
+ * ratios are to.
+ */
 export const [OURS, FLOOR, YARDSTICK] = ["pause-ts", "empty Bun program", "C, static"] as const;
 
 /**

@@ -54,7 +54,10 @@ export async function measureRest(programs: readonly Program[], seconds: number,
 /** Milliseconds in which the kernel brings a cgroup's figures up to date. */
 const CGROUP_UPDATE = 2500;
 
-/** Enters a cgroup, if one is given, before its first fork, starts the program once for every line it reads, and in the end kills them all. */
+/**
+ * Enters a cgroup, if one is given, before its first fork, starts the program once for every line it reads, and in the
+ * end kills them all.
+ */
 const STARTER = '[ -z "$0" ] || echo 0 >"$0"; while read -r _; do "$@" 2>/dev/null & all="$all $!"; done; kill -9 $all';
 
 /** Starts instances of `program` up to each number of `counts`, in rising order, and weighs them each time. */

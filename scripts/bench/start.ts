@@ -3,7 +3,10 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { command, type Ended, wait } from "../linux/spawn.ts";
 import type { Program, Readiness } from "./programs.ts";
 
-/** Wall time of `program -v`, from before it is started until its end is known, in milliseconds. The measurement throws if it fails. */
+/**
+ * Wall time of `program -v`, from before it is started until its end is known, in milliseconds. The measurement throws
+ * if it fails.
+ */
 export function versionTime({ path }: Program): () => number {
   const version = command([path, "-v"]);
   return () => {

@@ -76,7 +76,10 @@ export async function prepare(release: string, project: string): Promise<string>
   return printed;
 }
 
-/** Puts the pins of the copy `project` in place, and what was built, and installs the Bun. If it cannot be installed, the old pins are back. */
+/**
+ * Puts the pins of the copy `project` in place, and what was built, and installs the Bun. If it cannot be installed,
+ * the old pins are back.
+ */
 export async function replace(project: string, release: string): Promise<void> {
   const old = join(project, "..", "old");
   const platforms = PLATFORMS.map((platform) => (platform === hostPlatform() ? "" : platform.name));

@@ -7,7 +7,10 @@ import { npm } from "../executable/bun.ts";
 import { hostPlatform } from "../executable/platforms.ts";
 import { isReady, status, until } from "../linux/proc.ts";
 
-/** Returns the median of the figure `name` of pause-ts, and of the empty program, in the table that the bench prints. Throws an InputError if it is not there. */
+/**
+ * Returns the median of the figure `name` of pause-ts, and of the empty program, in the table that the bench prints.
+ * Throws an InputError if it is not there.
+ */
 function figure(table: string, name: string): [ours: number, empty: number] {
   const row = table.split("\n").find((line) => line.startsWith(`| ${name} `));
   const [, , ours = "", empty = ""] = row?.split("|") ?? [];

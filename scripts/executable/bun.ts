@@ -35,7 +35,10 @@ async function fits(path: string, platform: Platform): Promise<boolean> {
   return new Elf(await Bun.file(path).slice(0, 4096).bytes(), path).loader === platform.loader;
 }
 
-/** The digest of the platform's package of Bun `release`, as package-lock.json of `project` has it. Throws an InputError if it has none. */
+/**
+ * The digest of the platform's package of Bun `release`, as package-lock.json of `project` has it. Throws an InputError
+ * if it has none.
+ */
 export async function integrityOf({ bunPackage }: Platform, release: string, project: string): Promise<string> {
   const path = join(project, "package-lock.json");
   let packages: Readonly<Record<string, { version?: string; integrity?: string }>>;

@@ -17,7 +17,10 @@ import { seal } from "./seal.ts";
 /** The program that is compiled. */
 const MAIN = join(ROOT, "src", "main.ts");
 
-/** The files that the executable depends on, relative to the project's folder. Separate patterns: Bun's Glob matches nothing by braces with slashes. */
+/**
+ * The files that the executable depends on, relative to the project's folder. Separate patterns: Bun's Glob matches
+ * nothing by braces with slashes.
+ */
 const INPUTS = ["src/*.ts", "scripts/executable/*.ts", "package{,-lock}.json"];
 
 /** True if `path` is missing or older than any of `inputs`. */

@@ -240,7 +240,10 @@ export class Elf {
     this.#bytes.writeBigUInt64LE(BigInt(address), 24);
   }
 
-  /** Gives `symbol` another name, which must not be longer than its own or that of a library that `merge` took away, and the version of the symbol `like`. */
+  /**
+   * Gives `symbol` another name, which must not be longer than its own or that of a library that `merge` took away, and
+   * the version of the symbol `like`.
+   */
   rename(symbol: DynamicSymbol, name: string, like: DynamicSymbol = symbol): void {
     const own = this.#nameAt(this.#symbolAt(symbol.index));
     const free = this.#free.findIndex(({ size }) => size >= name.length);

@@ -31,7 +31,10 @@ export class Room {
   /** Offset behind the room. */
   readonly limit: number;
 
-  /** Takes the table's room from the bytes `start` to `limit` of the executable `bytes`, which must be unused zeros of its first segment. */
+  /**
+   * Takes the table's room from the bytes `start` to `limit` of the executable `bytes`, which must be unused zeros of
+   * its first segment.
+   */
   constructor(bytes: Buffer, { start, end }: { readonly start: number; readonly end: number }) {
     const elf = new Elf(bytes);
     this.#segment = elf.segmentAt(start);
@@ -42,7 +45,10 @@ export class Room {
     this.table = this.take(this.headers * HEADER_SIZES.segment);
   }
 
-  /** Returns the offset of `size` bytes of the first segment. Throws an InputError if there is no room, or a segment of its own was taken. */
+  /**
+   * Returns the offset of `size` bytes of the first segment. Throws an InputError if there is no room, or a segment of
+   * its own was taken.
+   */
   take(size: number): number {
     if (this.segments.length > 0) throw new InputError("the first segment cannot grow any more");
     const offset = this.end;

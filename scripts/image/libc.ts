@@ -1,4 +1,7 @@
-/** Gets the C library's package: the user's file, the cached one, a mirror's by its digest, or the newest by Debian's signed index. */
+/**
+ * Gets the C library's package: the user's file, the cached one, a mirror's by its digest, or the newest by Debian's
+ * signed index.
+ */
 import { basename, join } from "node:path";
 import { CACHE, kept, sha256Of } from "../command/kept.ts";
 import { InputError, messageOf, notice, withProgress } from "../command/report.ts";
@@ -28,7 +31,10 @@ const HELP = "name another mirror with --debian-mirror URL, or a package with --
 /** The consequence of using a package other than the pinned one. */
 const CONSEQUENCE = "the image's digest is another than the release's, and its bill of materials says what is in it";
 
-/** Checks the root of a mirror, if there is one, and strips trailing slashes. Throws an InputError if its scheme is not supported. */
+/**
+ * Checks the root of a mirror, if there is one, and strips trailing slashes. Throws an InputError if its scheme is not
+ * supported.
+ */
 export function mirrorAt(address = process.env["DEBIAN_MIRROR"]): string | undefined {
   if (!address) return undefined;
   if (/^(https?|file):$/.test(URL.parse(address)?.protocol ?? "")) return address.replace(/\/+$/, "");
@@ -66,7 +72,10 @@ async function mirrorsOf({ mirror }: Supply): Promise<string[]> {
   return mirror === undefined ? mirrorsOfApt() : [mirror];
 }
 
-/** Fetches the pinned package to `path` from a mirror. Throws an InputError with each one's answer: a NotThere if any has no such file. */
+/**
+ * Fetches the pinned package to `path` from a mirror. Throws an InputError with each one's answer: a NotThere if any
+ * has no such file.
+ */
 async function fetchPinned({ architecture }: Platform, path: string, supply: Supply): Promise<string> {
   const mirrors = await mirrorsOf(supply);
   if (mirrors.length === 0) throw new InputError(`there is no apt here to ask for ${LIBC6.name}: ${HELP}`);

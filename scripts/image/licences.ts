@@ -1,4 +1,7 @@
-/** The licences of what the image distributes: each component's SPDX expression, its source, and the paths of its texts in the image. */
+/**
+ * The licences of what the image distributes: each component's SPDX expression, its source, and the paths of its texts
+ * in the image.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import pkg from "../../package.json";

@@ -48,7 +48,10 @@ function isClone(): boolean {
   return existsSync(join(ROOT, ".git"));
 }
 
-/** The date of the newest release in CHANGELOG.md, which a source archive contains, in seconds since 1970. Throws an InputError if there is none. */
+/**
+ * The date of the newest release in CHANGELOG.md, which a source archive contains, in seconds since 1970. Throws an
+ * InputError if there is none.
+ */
 async function releaseTime(): Promise<number> {
   const changelog = Bun.file(join(ROOT, "CHANGELOG.md"));
   const text = (await changelog.exists()) ? await changelog.text() : "";
@@ -58,7 +61,10 @@ async function releaseTime(): Promise<number> {
   return Date.parse(date) / 1000;
 }
 
-/** SOURCE_DATE_EPOCH as a number, undefined if not set. Throws an InputError if it is not a whole number that a tar header holds. */
+/**
+ * SOURCE_DATE_EPOCH as a number, undefined if not set. Throws an InputError if it is not a whole number that a tar
+ * header holds.
+ */
 function epoch(): number | undefined {
   const { SOURCE_DATE_EPOCH: text } = process.env;
   if (!text) return undefined;

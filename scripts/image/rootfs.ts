@@ -116,7 +116,10 @@ export function rootfs(executable: Uint8Array, platform: Platform, libc: DebianP
   return all.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
 }
 
-/** Writes `entries` below `folder`, which must not exist, with every timestamp set to `time` (seconds since 1970). They belong to whoever runs this. */
+/**
+ * Writes `entries` below `folder`, which must not exist, with every timestamp set to `time` (seconds since 1970). They
+ * belong to whoever runs this.
+ */
 export async function writeRootfs(entries: readonly Entry[], folder: string, time: number): Promise<void> {
   await mkdir(folder);
   await chmod(folder, 0o755);

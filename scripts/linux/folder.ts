@@ -1,8 +1,14 @@
-/** Temporary folders, named after the process that made them: the next process removes those of one that was ended by a signal. */
+/**
+ * Temporary folders, named after the process that made them: the next process removes those of one that was ended by a
+ * signal.
+ */
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-/** Before PID and number: the PID namespace, for PIDs of another one mean nothing here. Short, for paths of sockets end at 107 bytes: unix(7). */
+/**
+ * Before PID and number: the PID namespace, for PIDs of another one mean nothing here. Short, for paths of sockets end
+ * at 107 bytes: unix(7).
+ */
 const PREFIX = `.pause-ts-${statSync("/proc/self/ns/pid").ino.toString(36)}-`;
 
 /** A folder's name, with the PID. */

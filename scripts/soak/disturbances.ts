@@ -7,7 +7,10 @@ import type { Pod } from "./pod.ts";
 /** Draws a whole number from 0 to `below` - 1. */
 export type Draw = (below: number) => number;
 
-/** An endless sequence of numbers that a text decides: SHA-256 of it and a counter, which is even enough and the same everywhere. */
+/**
+ * An endless sequence of numbers that a text decides: SHA-256 of it and a counter, which is even enough and the same
+ * everywhere.
+ */
 export function drawsOf(seed: string): Draw {
   let count = 0;
   return (below) => createHash("sha256").update(`${seed} ${count++}`).digest().readUInt32LE() % below;

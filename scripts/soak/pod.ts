@@ -7,7 +7,10 @@ import { NO_PID_NAMESPACE, pidNamespace } from "../linux/namespace.ts";
 import { descendantsOf, showsReady, status, until } from "../linux/proc.ts";
 import { compileStorm } from "../reference/compile.ts";
 
-/** A shell that enters the memory cgroup, if one can be made, then one that makes a disk in memory, copies the program there and becomes it. */
+/**
+ * A shell that enters the memory cgroup, if one can be made, then one that makes a disk in memory, copies the program
+ * there and becomes it.
+ */
 const ENTER = '[ -z "$0" ] || echo $$ >"$0"; exec "$@"';
 const START = 'mount -t tmpfs -o mode=755 tmpfs "$0" && cp "$1" "$0/pause" && exec "$0/pause"';
 
@@ -57,7 +60,10 @@ export async function startPod(program: string, disk: string, tracer: readonly s
   }
   if (freezer) writeFileSync(freezer.procs, String(pid));
 
-  /** Runs a shell script inside its namespaces, with `$1`, `$2` …; processes that it leaves become orphans. Throws if it fails or is not over in a minute. */
+  /**
+   * Runs a shell script inside its namespaces, with `$1`, `$2` …; processes that it leaves become orphans. Throws if it
+   * fails or is not over in a minute.
+   */
   const inside = (script: string, ...args: readonly string[]) =>
     output([...namespace.enter(pid), "timeout", "60", "sh", "-c", script, "sh", ...args]);
 
@@ -67,7 +73,10 @@ export async function startPod(program: string, disk: string, tracer: readonly s
     memory,
     inside,
     dispose,
-    /** True if it is traced: then the kernel does not drop a SIGSTOP from its own namespace, but lets the tracer have it, and PID 1 stops. */
+    /**
+     * True if it is traced: then the kernel does not drop a SIGSTOP from its own namespace, but lets the tracer have
+     * it, and PID 1 stops.
+     */
     traced: tracer.length > 0,
     /** Makes `count` orphans inside, which die in bursts of `burst`, and waits until all are reaped. */
     storm: (count: number, burst: number) =>

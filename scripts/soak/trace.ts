@@ -15,7 +15,10 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "write",
 ]);
 
-/** The command to which a program is appended so that every call of its own and of its children is written to `log`. Throws an InputError without strace. */
+/**
+ * The command to which a program is appended so that every call of its own and of its children is written to `log`.
+ * Throws an InputError without strace.
+ */
 export function tracing(log: string): string[] {
   const strace = Bun.which("strace");
   if (!strace) throw new InputError("strace is not installed");

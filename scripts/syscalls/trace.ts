@@ -24,10 +24,16 @@ export function programOf(tracer: Tracer, platform: Platform): string {
   return program;
 }
 
-/** Mounts the folders that the program needs into the root `$0`, in namespaces that end with it, and runs `$@` there by chroot(1). */
+/**
+ * Mounts the folders that the program needs into the root `$0`, in namespaces that end with it, and runs `$@` there by
+ * chroot(1).
+ */
 const ENTER = 'mount --rbind /dev "$0/dev" && PATH=$PATH:/usr/sbin exec chroot "$0" "$@"';
 
-/** The command to append pause's arguments to: traced to `log`, with the files of `root` and no others. PID 1 starts with a child. */
+/**
+ * The command to append pause's arguments to: traced to `log`, with the files of `root` and no others. PID 1 starts
+ * with a child.
+ */
 function command(tracer: Tracer, platform: Platform, root: string, log: string, pidOne: boolean): string[] {
   if (tracer === "qemu") {
     return [programOf(tracer, platform), "-strace", "-D", log, "-L", root, join(root, "pause")];

@@ -21,7 +21,10 @@ function noneLeft(subject: Subject): Promise<boolean> {
 const orphans = (count: number) =>
   `sleep 1000 | { exec 3<&0; i=0; while [ $i -lt ${count} ]; do (read -r _ <&3) & i=$((i+1)); done; } &`;
 
-/** Lets `count` orphans of a PID 1 die at once, and expects that none is left, that it was not woken, and that SIGTERM ends it with 0. */
+/**
+ * Lets `count` orphans of a PID 1 die at once, and expects that none is left, that it was not woken, and that SIGTERM
+ * ends it with 0.
+ */
 function expectBurstReaped(count: number): Promise<void> {
   return whileRunning(startReady({ program: OURS }, { pidOne: true }), async (subject) => {
     await inside(subject, orphans(count)).exited;

@@ -6,7 +6,10 @@ import type { Host } from "./host.ts";
 import type { Image, Pulled } from "./images.ts";
 import { CNI_PLUGINS, podNetwork } from "./node.ts";
 
-/** containerd's configuration: everything below `folder`, the rest as shipped. Version 2 takes the sandbox image from those that it pins. */
+/**
+ * containerd's configuration: everything below `folder`, the rest as shipped. Version 2 takes the sandbox image from
+ * those that it pins.
+ */
 function configuration(major: number, folder: string, sandboxImage: string): string {
   const old = major < 2;
   const cri = `plugins."io.containerd.${old ? "grpc.v1.cri" : "cri.v1.runtime"}"`;

@@ -67,7 +67,10 @@ export abstract class Engine implements AsyncDisposable {
     return this.host.run([...this.command, ...args], this.env);
   }
 
-  /** Runs a command line that must succeed and returns what it wrote, without the last newline. Throws with its messages otherwise. */
+  /**
+   * Runs a command line that must succeed and returns what it wrote, without the last newline. Throws with its messages
+   * otherwise.
+   */
   output(...args: readonly string[]): Promise<string> {
     return this.host.output([...this.command, ...args], this.env);
   }

@@ -1,4 +1,7 @@
-/** The generations of container engines that the tests run: this machine's packages, and those of Debian 13 and sid in separate roots. */
+/**
+ * The generations of container engines that the tests run: this machine's packages, and those of Debian 13 and sid in
+ * separate roots.
+ */
 import { debianRoot } from "../../scripts/debian/root.ts";
 
 /** A root file system with container engines in it. */

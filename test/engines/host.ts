@@ -1,4 +1,7 @@
-/** A separate machine for one engine: namespaces, a folder and a cgroup that disappear whole, whatever the engine left running. */
+/**
+ * A separate machine for one engine: namespaces, a folder and a cgroup that disappear whole, whatever the engine left
+ * running.
+ */
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Subprocess } from "bun";

@@ -23,7 +23,10 @@ network_config_dir = "${folder}/networks"
 /** The ordinary user, whose name and ID nothing else uses. */
 export const USER = { name: "pause-user", id: 65533 } as const;
 
-/** Podman's state, and the user's XDG_RUNTIME_DIR. Podman 4 refuses more than 50 characters, but only when conmon has it clean up. */
+/**
+ * Podman's state, and the user's XDG_RUNTIME_DIR. Podman 4 refuses more than 50 characters, but only when conmon has it
+ * clean up.
+ */
 const RUN_ROOT = "/run/pods";
 
 /** Adds the user to an /etc whose changes stay in the host's memory, with the folder `$1` as home. */

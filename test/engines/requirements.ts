@@ -1,4 +1,7 @@
-/** Decides whether an engine's tests run here: if the engine is not installed, they are skipped with a reason, which CI counts as a failure. */
+/**
+ * Decides whether an engine's tests run here: if the engine is not installed, they are skipped with a reason, which CI
+ * counts as a failure.
+ */
 import { beforeAll, describe, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";

@@ -17,7 +17,10 @@ import { temporary } from "../support/temporary.ts";
 const unsealed = join(temporary("compiled"), "pause");
 beforeAll(() => bundle(hostPlatform(), unsealed));
 
-/** The outcome of a start in which functions are compiled from a count of `threshold`: the number of threads once it waits, or how it ended. */
+/**
+ * The outcome of a start in which functions are compiled from a count of `threshold`: the number of threads once it
+ * waits, or how it ended.
+ */
 async function start(threshold: number, surroundings: Partial<Launch>): Promise<string> {
   const env = { BUN_JSC_thresholdForJITAfterWarmUp: `${threshold}`, BUN_JSC_thresholdForJITSoon: `${threshold}` };
   try {

@@ -23,7 +23,10 @@ const HOSTILE = ["1", "FOLDER/evil.js", "--preload=FOLDER/evil.js --inspect=127.
 
 const prefixed = (prefix: string, names: string): string[] => names.split(/\s+/).map((name) => prefix + name);
 
-/** Those that no executable spells whole: JavaScriptCore and mimalloc put a prefix to an option's name. Or they have no underscore. */
+/**
+ * Those that no executable spells whole: JavaScriptCore and mimalloc put a prefix to an option's name. Or they have no
+ * underscore.
+ */
 const OTHERS: readonly string[] = [
   ...prefixed(
     "BUN_JSC_",

@@ -150,7 +150,10 @@ function vector(strings: readonly string[]): { readonly vector: BigUint64Array; 
   return { vector: BigUint64Array.from([...memory.map((bytes) => BigInt(ptr(bytes))), 0n]), memory };
 }
 
-/** Sets everything up and becomes the program. The order matters: privileges go after the calls that need them, the filter last. */
+/**
+ * Sets everything up and becomes the program. The order matters: privileges go after the calls that need them, the
+ * filter last.
+ */
 function launch(spec: Launch): void {
   if (spec.readOnlyRoot) {
     must(libc.unshare(CLONE_NEWNS), "unshare");

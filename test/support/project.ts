@@ -35,7 +35,10 @@ export function image(
   return runScript("image.ts", args, env, root, wrapper);
 }
 
-/** Copies the image's sources to the new folder `path`, with the packages that are installed here, and with or without the downloads that are kept. */
+/**
+ * Copies the image's sources to the new folder `path`, with the packages that are installed here, and with or without
+ * the downloads that are kept.
+ */
 export async function copyProject(path: string, { downloads }: { readonly downloads: boolean }): Promise<void> {
   await mkdir(path, { recursive: true });
   const sources = ["src", "scripts", "package.json", "package-lock.json", "tsconfig.json", "bunfig.toml"];
@@ -50,7 +53,10 @@ export async function copyProject(path: string, { downloads }: { readonly downlo
 /** The folder of a Debian mirror that holds libc6. */
 export const POOL = join("pool", "main", "g", "glibc");
 
-/** A copy of the project that has nothing downloaded, the folder for what it keeps, one for its output and an empty Debian mirror. */
+/**
+ * A copy of the project that has nothing downloaded, the folder for what it keeps, one for its output and an empty
+ * Debian mirror.
+ */
 export async function freshProject(): Promise<{ root: string; cache: string; where: string; mirror: string }> {
   const base = temporary("project");
   const [root, where, mirror] = [join(base, "project"), join(base, "out"), join(base, "debian")];

@@ -1,4 +1,7 @@
-/** SIGTERM to a PID 1 that starts: it is lost no more often than with dynamic C, whose handler is there as early as any can be. */
+/**
+ * SIGTERM to a PID 1 that starts: it is lost no more often than with dynamic C, whose handler is there as early as any
+ * can be.
+ */
 import { expect } from "bun:test";
 import { cpus } from "node:os";
 import { DELAYS, lostSigterms } from "../../scripts/bench/early.ts";
@@ -19,7 +22,10 @@ const programs = [
   { ...both, name: "C", path: compileReference() ?? "", ready: C_READY },
 ];
 
-/** Expects that ours loses no more of `rounds` SIGTERMs at each delay than C and a quarter, and four standard deviations, for chance. */
+/**
+ * Expects that ours loses no more of `rounds` SIGTERMs at each delay than C and a quarter, and four standard
+ * deviations, for chance.
+ */
 async function expectFewLost(rounds: number, cgroup = ""): Promise<void> {
   const lost = await lostSigterms(programs, rounds, cgroup);
   const [ours = 0, c = 0] = lost.map((counts) => counts.reduce((sum, count) => sum + count));

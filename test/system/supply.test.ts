@@ -1,4 +1,7 @@
-/** The sources of the image, with Debian's mirrors and npm's registry: the pinned one gone, brought, changed in the cache, or another. */
+/**
+ * The sources of the image, with Debian's mirrors and npm's registry: the pinned one gone, brought, changed in the
+ * cache, or another.
+ */
 import { expect } from "bun:test";
 import { cp } from "node:fs/promises";
 import { join } from "node:path";

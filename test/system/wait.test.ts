@@ -1,4 +1,7 @@
-/** The wait of PID 1: nothing but INT and TERM ends it, no child's death wakes it, and it needs none of the pages that the kernel can forget. */
+/**
+ * The wait of PID 1: nothing but INT and TERM ends it, no child's death wakes it, and it needs none of the pages that
+ * the kernel can forget.
+ */
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** Pods where cgroup v2 is the only hierarchy: in a virtual machine with a Debian kernel, on runc and crun alone and under containerd. */
+/**
+ * Pods where cgroup v2 is the only hierarchy: in a virtual machine with a Debian kernel, on runc and crun alone and
+ * under containerd.
+ */
 import { beforeAll, expect, test } from "bun:test";
 import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** The tests in the virtual machine where cgroup v2 is the only hierarchy: pods of each engine, frozen, killed and limited through their cgroups. */
+/**
+ * The tests in the virtual machine where cgroup v2 is the only hierarchy: pods of each engine, frozen, killed and
+ * limited through their cgroups.
+ */
 import { describe, test } from "bun:test";
 import { exists, readFile, writeFile } from "node:fs/promises";
 import { until } from "../../../scripts/linux/proc.ts";

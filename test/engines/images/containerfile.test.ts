@@ -26,8 +26,8 @@ const TIME = 1_700_000_000;
 const SOURCE = "https://git.example/pause-ts";
 
 /**
- * A builder for the Containerfile that needs no network: this machine's Node and npm, npm's cache with the packages of package-lock.json and the runtimes for all platforms, and a Debian mirror with
- * the pinned libc6.
+ * A builder for the Containerfile that needs no network: this machine's Node and npm, npm's cache with the packages of
+ * package-lock.json and the runtimes for all platforms, and a Debian mirror with the pinned libc6.
  */
 async function builderImage(): Promise<Image> {
   const root = await busyboxRoot();

@@ -1,4 +1,7 @@
-/** The arm64 image under qemu's user-mode emulator, with which builders run it: the kernel reaps there too. arm64-kernel.test.ts shows the rest. */
+/**
+ * The arm64 image under qemu's user-mode emulator, with which builders run it: the kernel reaps there too.
+ * arm64-kernel.test.ts shows the rest.
+ */
 import { beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Apt } from "../../../scripts/debian/apt.ts";

@@ -1,4 +1,7 @@
-/** The archive on a node, with what `npm run image` printed: every engine loads it under its name, and runs it; the smoke test. */
+/**
+ * The archive on a node, with what `npm run image` printed: every engine loads it under its name, and runs it; the
+ * smoke test.
+ */
 import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { ROOT } from "../../../scripts/command/project.ts";

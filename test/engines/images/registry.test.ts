@@ -1,4 +1,7 @@
-/** The image through a registry: published by the release workflow's steps, verified, mirrored, and pulled and run by every engine. */
+/**
+ * The image through a registry: published by the release workflow's steps, verified, mirrored, and pulled and run by
+ * every engine.
+ */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -65,6 +65,11 @@ export function chart(figures: readonly Figure[], programs: readonly string[], t
   };
   const size = { width: COLUMNS * WIDTH, height: Math.ceil(panels.length / COLUMNS) * HEIGHT };
   const canvas = init(null, theme, { renderer: "svg", ssr: true, ...size });
-  canvas.setOption(option);
-  return canvas.renderToSVGString();
+  try {
+    canvas.setOption(option);
+    return canvas.renderToSVGString();
+  } finally {
+    // Otherwise its timer keeps the process alive.
+    canvas.dispose();
+  }
 }

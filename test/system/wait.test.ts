@@ -3,7 +3,7 @@
  * the kernel can forget.
  */
 import { expect } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { weigh } from "../../scripts/bench/rest.ts";
 import { BURST } from "../../scripts/bench/storm.ts";
@@ -12,7 +12,7 @@ import { childrenOf, contextSwitches, status, until } from "../../scripts/linux/
 import { HARMLESS, SIGTERM } from "../../scripts/linux/signals.ts";
 import { compileStorm } from "../../scripts/reference/compile.ts";
 import { TERMINATED } from "../support/output.ts";
-import { NEEDS_CC, NEEDS_TRACING, testUnless } from "../support/skip.ts";
+import { NEEDS_CC, NEEDS_ROOT, NEEDS_TRACING, testUnless } from "../support/skip.ts";
 import { NAMESPACE, OURS, type Subject, settled, startReady, whileRunning } from "../support/subject.ts";
 import { temporary } from "../support/temporary.ts";
 
@@ -88,3 +88,20 @@ pidOne("nothing wakes it in 60 s", async ({ pid }) => {
   await Bun.sleep(60_000);
   expect(contextSwitches(pid)).toBe(before);
 });
+
+/** The file by which Bun decides if it starts a thread. */
+const OVERCOMMIT = "/proc/sys/vm/overcommit_memory";
+
+for (const text of ["2\n", "1\n", ""]) {
+  testUnless(NEEDS_ROOT, `with ${JSON.stringify(text)} in ${OVERCOMMIT} it is one thread and light`, () => {
+    const file = join(temporary("overcommit"), "file");
+    writeFileSync(file, text);
+    // Only this process sees another file there.
+    return whileRunning(startReady({ program: OURS, covered: [[OVERCOMMIT, file]] }), async ({ pid }) => {
+      expect(readFileSync(`/proc/${pid}/root${OVERCOMMIT}`, "utf8")).toBe(text);
+      expect(status(pid)?.["Threads"]).toBe("1");
+      // KiB: with JavaScript's memory it is ten times as much.
+      expect(weigh(pid).rss).toBeLessThan(3000);
+    });
+  });
+}

@@ -83,9 +83,10 @@ describe("a child that dies before the handlers are installed", () => {
 
 inNamespace("SIGTERM in the middle of a storm", async () => {
   const subject = await startReady({ program: OURS }, pidOne);
-  const storm = inside(subject, "while :; do (true & true & true &) done");
+  // The orphan that stays shows that the others have begun.
+  const storm = inside(subject, "(true & true & true &); (sleep 1000 &); while :; do (true & true & true &) done");
   try {
-    await until("the storm", () => childrenOf(subject.pid).length > 0, 240);
+    await until("the storm", () => childrenOf(subject.pid).some(({ pid }) => status(pid)?.["Name"] === "sleep"));
     subject.send(SIGTERM);
     expect(await subject.ended()).toMatchObject({ exit: 0, stderr: TERMINATED });
   } finally {

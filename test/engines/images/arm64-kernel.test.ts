@@ -45,7 +45,7 @@ const PROJECT = [
 ];
 
 /** The reasons for which tests are skipped in the machine. */
-const SKIPPED = /\(skipped: (for x86-64|arm64 has .*|not installed: strip)\)$/;
+const SKIPPED = /\(skipped: (for x86-64|arm64 has .*|not installed: strip|with larger pages .*)\)$/;
 
 /** The longest that a machine may run, in seconds. */
 const LONGEST = 1800;

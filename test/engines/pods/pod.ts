@@ -45,7 +45,12 @@ const STATUS = [
 
 /** Waits until pause is ready. Throws if it is not within `seconds`, or is gone. */
 export async function asleep(host: Host, pid: number, seconds?: number): Promise<void> {
-  await until("pause to be ready", () => showsReady(host.status(pid)), seconds);
+  const ready = () => {
+    const now = host.status(pid);
+    // Before its execve(2) the runtime may sleep in the same way: Go handles all signals.
+    return now["Name"] === "pause" && showsReady(now);
+  };
+  await until("pause to be ready", ready, seconds);
 }
 
 /** The state of pause in /proc once it sleeps, or after `seconds` if it does not. Throws if it is gone. */

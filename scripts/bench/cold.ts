@@ -30,7 +30,7 @@ export interface Cold {
 }
 
 /** Cold starts of each program, in order, by KiB of read-ahead. */
-export type ColdResults = Readonly<Record<string, readonly (readonly Cold[])[]>>;
+type ColdResults = Readonly<Record<string, readonly (readonly Cold[])[]>>;
 
 /** The name of the disk's file. */
 export const DISK_NAME = "cold.img";

@@ -40,7 +40,7 @@ const NAMES = Object.keys(GUARDED) as Guarded[];
 export type Values = Record<Guarded, number>;
 
 /** One run of the guard. */
-export interface Measured {
+interface Measured {
   readonly values: Values;
   /** The spread of the empty program's times, as a part of their median: 0.2 if most lie within 20 % of each other. */
   readonly spread: number;

@@ -27,7 +27,7 @@ export const LIBC6 = {
 } as const;
 
 /** A file or a symbolic link of a package. */
-export interface PackageFile {
+interface PackageFile {
   /** Permission bits. */
   readonly mode: number;
   /** The content; a link has none. */

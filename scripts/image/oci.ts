@@ -38,7 +38,7 @@ export function digestOf(bytes: Uint8Array): string {
 }
 
 /** Content of a media type. */
-export function blobOf(mediaType: string, bytes: Uint8Array): Blob {
+function blobOf(mediaType: string, bytes: Uint8Array): Blob {
   return { descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length }, bytes };
 }
 

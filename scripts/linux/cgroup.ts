@@ -104,7 +104,7 @@ export class Cgroup {
 /** Removes the cgroups below `root` whose makers have ended: those without processes. */
 function removeLeft(root: string, v1: boolean): void {
   for (const name of readdirSync(root)) {
-    const [, pid] = /^pause-ts-(\d+)-\w+$/.exec(name) ?? [];
+    const [, pid] = /^pause-ts-(\d+)$/.exec(name) ?? [];
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
     const folder = join(root, name);
     try {
@@ -122,7 +122,7 @@ export function makeCgroup(controller: keyof typeof FILES): Cgroup | undefined {
   for (const hierarchy of [controller, "", "unified"]) {
     const root = join("/sys/fs/cgroup", hierarchy);
     if (!existsSync(join(root, "cgroup.procs"))) continue;
-    const [folder, v1] = [join(root, `pause-ts-${process.pid}-${controller}`), hierarchy === controller];
+    const [folder, v1] = [join(root, `pause-ts-${process.pid}`), hierarchy === controller];
     removeLeft(root, v1);
     try {
       mkdirSync(folder);

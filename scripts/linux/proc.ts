@@ -55,6 +55,14 @@ export function showsReady(now: Status | undefined): boolean {
   return sleepsWithHandlers(now) && (mask(now, "SigBlk") & HANDLED) === 0n;
 }
 
+/**
+ * True if `now` is the status of a program called pause that is ready. Before its execve(2) a container runtime may sleep in
+ * the same way: Go handles all signals.
+ */
+export function showsPause(now: Status | undefined): boolean {
+  return now?.["Name"] === "pause" && showsReady(now);
+}
+
 /** True if the pause `pid` is ready. */
 export function isReady(pid: number): boolean {
   return showsReady(status(pid));
@@ -84,7 +92,7 @@ export function processAt(pid: number, proc = "/proc"): Process | undefined {
   // The second field is the command in parentheses and may contain anything, a closing parenthesis too.
   const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   if (!state) return undefined;
-  return { pid: Number.parseInt(stat, 10), parent: Number(parent), state };
+  return { pid, parent: Number(parent), state };
 }
 
 /** All processes in the /proc mounted at `proc`, zombies included. */

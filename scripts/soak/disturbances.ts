@@ -5,19 +5,19 @@ import { HARMLESS, HARMLESS_INSIDE, SIGCONT, SIGKILL, SIGSTOP } from "../linux/s
 import type { Pod } from "./pod.ts";
 
 /** Draws a whole number from 0 to `below` - 1. */
-export type Draw = (below: number) => number;
+type Draw = (below: number) => number;
 
 /**
  * An endless sequence of numbers that a text decides: SHA-256 of it and a counter, which is even enough and the same
  * everywhere.
  */
-export function drawsOf(seed: string): Draw {
+function drawsOf(seed: string): Draw {
   let count = 0;
   return (below) => createHash("sha256").update(`${seed} ${count++}`).digest().readUInt32LE() % below;
 }
 
 /** Something that happens to a pod. */
-export interface Disturbance {
+interface Disturbance {
   readonly name: string;
   /** The reason that it is not possible with this pod, or undefined if it is. */
   missing?(pod: Pod): string | undefined;

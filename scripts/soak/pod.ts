@@ -4,7 +4,7 @@ import { InputError } from "../command/report.ts";
 import { output } from "../command/run.ts";
 import { makeCgroup } from "../linux/cgroup.ts";
 import { NO_PID_NAMESPACE, pidNamespace } from "../linux/namespace.ts";
-import { descendantsOf, showsReady, status, until } from "../linux/proc.ts";
+import { descendantsOf, showsPause, status, until } from "../linux/proc.ts";
 import { compileStorm } from "../reference/compile.ts";
 
 /**
@@ -49,10 +49,7 @@ export async function startPod(program: string, disk: string, tracer: readonly s
 
   const pid = await until(`${program} to be ready`, () => {
     if (ended()) return -1;
-    return descendantsOf(child.pid).find(({ pid }) => {
-      const now = status(pid);
-      return now?.["Name"] === "pause" && showsReady(now);
-    })?.pid;
+    return descendantsOf(child.pid).find(({ pid }) => showsPause(status(pid)))?.pid;
   });
   if (pid < 0) {
     await dispose();

@@ -10,7 +10,7 @@ import { type Pod, startPod } from "./pod.ts";
 import { callsAfterLock, tracing } from "./trace.ts";
 
 /** The extent of a soak. */
-export interface Soak {
+interface Soak {
   readonly program: string;
   /** Decides what happens in which order; how long each thing takes is the machine's business. */
   readonly seed: number;

@@ -23,7 +23,7 @@ export function emulator(architecture: Architecture): string {
 }
 
 /** A machine to start. Its root has a busybox besides what is given here. */
-export interface Machine {
+interface Machine {
   readonly architecture: Architecture;
   /** An apt of that architecture, from whose suite the kernel is. */
   readonly apt: Apt;

@@ -4,7 +4,7 @@ import { readFile, readlink } from "node:fs/promises";
 import {
   CHLD_IGNORED,
   NO_SIGNALS,
-  showsReady,
+  showsPause,
   THREE_HANDLERS,
   TWO_HANDLERS,
   until,
@@ -45,12 +45,7 @@ const STATUS = [
 
 /** Waits until pause is ready. Throws if it is not within `seconds`, or is gone. */
 export async function asleep(host: Host, pid: number, seconds?: number): Promise<void> {
-  const ready = () => {
-    const now = host.status(pid);
-    // Before its execve(2) the runtime may sleep in the same way: Go handles all signals.
-    return now["Name"] === "pause" && showsReady(now);
-  };
-  await until("pause to be ready", ready, seconds);
+  await until("pause to be ready", () => showsPause(host.status(pid)), seconds);
 }
 
 /** The state of pause in /proc once it sleeps, or after `seconds` if it does not. Throws if it is gone. */
